@@ -1,0 +1,36 @@
+"""Curves as a picture, where matplotlib is installed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def plot_curves(everything: Mapping[str, Any], path: Path) -> str:
+    """Draw the curves of the groups that have one into `path`; says what it did."""
+    curves = [
+        group["curve"]
+        for group in everything.values()
+        if isinstance(group, dict) and "curve" in group
+    ]
+    if not curves:
+        return "no curves were measured: --plot needs the scaling group"
+    try:
+        pyplot = importlib.import_module("matplotlib.pyplot")
+    except ModuleNotFoundError:
+        return "matplotlib is not installed: the curves stand above as text"
+    figure, axes = pyplot.subplots(len(curves), squeeze=False)
+    for axis, curve in zip(axes[:, 0], curves, strict=True):
+        axis.plot(
+            [point["x"] for point in curve["points"]],
+            [point["y"] for point in curve["points"]],
+            marker="o",
+        )
+        axis.set(title=curve["title"], xlabel=curve["x"], ylabel=curve["y"], ylim=(0, None))
+    figure.tight_layout()
+    figure.savefig(path)
+    return f"curves drawn into {path}"

@@ -1,0 +1,1 @@
+"""Colors, their queues, turns and who may run them: no threads, clocks or sockets in here."""

@@ -1,0 +1,104 @@
+"""A posted callback as its poster sees it: something that can be cancelled until it starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    #: A function, its arguments and the context to run it in: what a handle is made of.
+    Work = tuple[Callable[..., object], tuple[Any, ...], Context]
+
+#: Taking this item claims the handle's work, to start it or to cancel it.
+CLAIM = 2
+
+
+class Handle(list[Any]):
+    """A callback that was posted. ``cancel()`` it, ask whether it was ``cancelled()``.
+
+    A handle is a list of three: function, arguments, context. To start the work and to cancel it
+    are both to take the third (``pop(2)``), which fails when it is gone. That is atomic on every
+    build, so exactly one of the two gets it, whatever the threads do, and neither needs a lock.
+    (That it is a ``list`` is how it is made, not what it is for: one allocation, and one object
+    for the garbage collector to look at, is what a post can afford. With a burst of 200,000
+    pending, an object more for each costs more than all the rest of posting.)
+
+    Thread-safe.
+    """
+
+    __slots__ = ("_why",)
+
+    inner: ClassVar[bool] = False
+    """Whether this belongs to the color's own asyncio loop, and so runs even under a hold."""
+
+    def cancel(self) -> bool:
+        """Keep the callback from running.
+
+        True if that worked, False if it had been started, had run, or had been cancelled before.
+        """
+        return self._drop("cancelled")
+
+    def cancelled(self) -> bool:
+        """Whether the callback will never run: somebody cancelled it, or the runtime ended."""
+        return self.reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the callback did not and will not run: ``"cancelled"``, ``"shut down"``, or None."""
+        return getattr(self, "_why", None)
+
+    def _drop(self, why: str) -> bool:
+        try:
+            self.pop(CLAIM)
+        except IndexError:
+            return False
+        self._why = why
+        args = self[1]
+        self.clear()
+        self._dropped(args)
+        return True
+
+    def _dropped(self, args: tuple[Any, ...]) -> None:
+        """For kinds of handles that must tell somebody that the work will not be done."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # list has none; two handles are two, whatever they carry
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __repr__(self) -> str:
+        state = self.reason
+        if state is None:
+            try:
+                state = f"pending {getattr(self[-3], '__qualname__', self[-3])!s}"
+            except IndexError:
+                state = "started"
+        return f"<{type(self).__name__} {state}>"
+
+
+class InnerHandle(Handle):
+    """A callback of the color's own asyncio loop: runs even while a coroutine holds the color."""
+
+    __slots__ = ()
+    inner = True
+
+
+class EndTurn(BaseException):
+    """Raised by a callback of ours to end the turn it runs in. Never leaves ``core.turn``."""
+
+
+def tell(failed: Callable[[BaseException], None], error: BaseException, context: Context) -> None:
+    """Hand over what a callback raised, in its context, so that its context variables are seen."""
+    try:
+        context.run(failed, error)
+    except RuntimeError:
+        # The context is in use elsewhere, which may be just what the callback failed of.
+        failed(error)

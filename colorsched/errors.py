@@ -1,0 +1,51 @@
+"""Every exception colorsched raises on its own account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ColorschedError(Exception):
+    """The base of all errors below. Catch it to catch whatever colorsched itself refuses."""
+
+
+class RuntimeShutdown(ColorschedError, RuntimeError):
+    """Work was offered to a runtime that no longer takes any.
+
+    Raised by ``post``, ``submit`` and their kin after ``shutdown`` began, and in a forked child.
+    """
+
+
+class ForkedRuntime(RuntimeShutdown):
+    """A runtime was used in a child process that was forked from its own.
+
+    Threads do not survive a fork: make a new ``Runtime`` in the child, or start the child with
+    ``spawn``.
+    """
+
+
+class NoRuntime(ColorschedError, RuntimeError):
+    """A colored function was called where no runtime is current."""
+
+
+class ColorDeadlock(ColorschedError, RuntimeError):
+    """A color would wait for itself, directly or around a circle of colors.
+
+    ``cycle`` holds the colors' keys, the first one again at the end.
+    """
+
+    def __init__(self, cycle: Sequence[object], advice: str) -> None:
+        self.cycle = tuple(cycle)
+        path = " -> ".join(repr(key) for key in self.cycle)
+        super().__init__(f"{path}: each waits for the next, so none can go on. {advice}")
+
+
+class WrongThread(ColorschedError, RuntimeError):
+    """An operation was asked for on a thread where Python cannot do it."""
+
+
+class InternalError(ColorschedError, AssertionError):
+    """A broken invariant of colorsched itself: a bug of ours, never of the caller's."""

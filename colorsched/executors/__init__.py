@@ -1,0 +1,1 @@
+"""Who runs turns: worker threads, and the monitor that lets spare ones in."""

@@ -1,0 +1,680 @@
+"""The runtime: worker threads, colors, sources, and their common beginning and end."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import inspect
+import logging
+import os
+import threading
+import traceback
+import weakref
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from colorsched.aio.shared import Shared
+from colorsched.color import Color
+from colorsched.core.handle import InnerHandle
+from colorsched.core.queue import ColorQueue
+from colorsched.core.scheduler import Scheduler, drop_all
+from colorsched.core.turn import run_turns
+from colorsched.core.waits import WaitGraph
+from colorsched.errors import ColorDeadlock, ForkedRuntime, NoRuntime, RuntimeShutdown
+from colorsched.events import Stats
+from colorsched.executors.threads import Workers
+from colorsched.ports import Doors, gil_enabled, here
+from colorsched.sources.hub import Hub
+from colorsched.sources.poller import open_poller
+from colorsched.sources.signals import Bell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Hashable, Iterable
+    from types import TracebackType
+
+    from colorsched.aio.future import ColorFuture
+    from colorsched.core.handle import Handle
+    from colorsched.sources.timers import TimerHandle
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+log = logging.getLogger("colorsched")
+
+#: How many threads more than ``workers`` a runtime may have when callbacks block.
+SPARES = 32
+
+
+class _Default:
+    """The key of the default color."""
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+    def __reduce__(self) -> str:
+        return "DEFAULT"
+
+
+#: The key of the color that uncolored work runs in.
+DEFAULT: Hashable = _Default()
+
+
+class Runtime:
+    r"""Runs colored callbacks on worker threads.
+
+    Args:
+        workers: how many colors run at once. Default: the usable cores on a free-threaded
+            interpreter, one with the GIL (where more only get into each other's way).
+        max_workers: how many threads there may be when callbacks block; spare workers take over
+            for those that are stuck. Default: ``workers`` + 32.
+        exception_handler: called with what a ``post``\ ed callback raised, in its color. Default:
+            it is logged with its traceback, to ``logging.getLogger("colorsched")``.
+        doors: the effects it is built on; for tests (see ``colorsched.ports``).
+
+    As a context manager it is the current runtime of its block, which ends by waiting for all that
+    was accepted (``drain``) and shutting down; if an interrupt or an exit leaves the block, what
+    has not started is dropped instead.
+
+    All methods are thread-safe.
+
+    Raises:
+        TypeError: ``workers`` or ``max_workers`` is no whole number, or the handler not callable.
+        ValueError: ``workers`` or ``max_workers`` is out of range.
+
+    >>> with Runtime() as rt:
+    ...     for word in ("one", "two", "three"):
+    ...         handle = rt.color("words").post(print, word)
+    one
+    two
+    three
+
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        max_workers: int | None = None,
+        *,
+        exception_handler: Callable[[BaseException], object] | None = None,
+        doors: Doors | None = None,
+    ) -> None:
+        count = _whole("workers", workers) if workers is not None else default_workers()
+        most = _whole("max_workers", max_workers) if max_workers is not None else count + SPARES
+        if most < count:
+            raise ValueError(
+                f"max_workers={most} is less than workers={count}: it counts all threads, those "
+                "of `workers` and the spares that take over while callbacks block"
+            )
+        if exception_handler is not None and not callable(exception_handler):
+            raise TypeError(f"exception_handler must be callable, not {exception_handler!r}")
+        doors = Doors(poller=open_poller) if doors is None else doors
+        self._doors = doors
+        self._exception_handler = exception_handler
+        self._lock = doors.lock()
+        self._hub = Hub(doors)
+        waits = WaitGraph(doors.lock())
+        self._shared = shared = Shared(self._hub, waits, doors.lock())
+        self._scheduler = Scheduler(doors, Color, self._failed)
+        self._scheduler.shared = shared
+        self._scheduler.runtime = weakref.ref(self)
+        self._get = self._scheduler.registry.get
+        self._drains: list[Bell] = []
+        self._ended = Bell(doors)
+        self._told: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        """Tasks that ``shutdown(cancel_futures=True)`` has cancelled."""
+        self._ender: Any = None
+        """The thread that ends the runtime, once shutdown began."""
+        self._forked = False
+        self._default: Color = self._get(DEFAULT)
+        self._hub.timers.cancelled = self._stir
+        self._workers = Workers(
+            doors,
+            self._scheduler,
+            self._hub,
+            count=count,
+            most=most,
+            rested=self._rested,
+            failed=self._failed,
+            began=shared.generators.install,
+        )
+        self._workers.start()
+        _runtimes.add(self)
+
+    # -- colors -------------------------------------------------------------------------------
+
+    def color(self, key: Hashable) -> Color:
+        """The color of a key (any hashable value), the same object as long as it is alive.
+
+        Raises:
+            TypeError: the key is not hashable.
+
+        """
+        return self._get(key)  # type: ignore[no-any-return]  # the registry makes Colors
+
+    def post(self, fn: Callable[..., object], /, *args: Any) -> Handle:
+        """Post to the default color; see ``Color.post``."""
+        return self._default.post(fn, *args)
+
+    @overload
+    def submit(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ColorFuture[T]: ...
+    @overload
+    def submit(
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ColorFuture[T]: ...
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ColorFuture[Any]:
+        """Submit to the default color; see ``Color.submit``."""
+        return self._default.submit(fn, *args, **kwargs)
+
+    def dispatch(self, fn: Callable[..., object], /, *args: Any) -> Handle | None:
+        """Dispatch to the default color; see ``Color.dispatch``."""
+        return self._default.dispatch(fn, *args)
+
+    def spawn(self, coro: Coroutine[Any, Any, T]) -> ColorFuture[T]:
+        """Spawn in the default color; see ``Color.spawn``."""
+        return self._default.spawn(coro)
+
+    def call_later(self, seconds: float, fn: Callable[..., object], /, *args: Any) -> TimerHandle:
+        """Start a timer in the default color; see ``Color.call_later``."""
+        return self._default.call_later(seconds, fn, *args)
+
+    def call_at(self, when: float, fn: Callable[..., object], /, *args: Any) -> TimerHandle:
+        """Start a timer in the default color; see ``Color.call_at``."""
+        return self._default.call_at(when, fn, *args)
+
+    def add_reader(self, fd: Any, fn: Callable[..., object], /, *args: Any) -> None:
+        """Watch a descriptor in the default color; see ``Color.add_reader``."""
+        self._default.add_reader(fd, fn, *args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """See ``Color.remove_reader``."""
+        return self._default.remove_reader(fd)
+
+    def add_writer(self, fd: Any, fn: Callable[..., object], /, *args: Any) -> None:
+        """Watch a descriptor in the default color; see ``Color.add_writer``."""
+        self._default.add_writer(fd, fn, *args)
+
+    def remove_writer(self, fd: Any) -> bool:
+        """See ``Color.remove_writer``."""
+        return self._default.remove_writer(fd)
+
+    def add_signal_handler(self, signum: int, fn: Callable[..., object], /, *args: Any) -> None:
+        """Handle a signal in the default color; see ``Color.add_signal_handler``."""
+        self._default.add_signal_handler(signum, fn, *args)
+
+    def remove_signal_handler(self, signum: int) -> bool:
+        """See ``Color.remove_signal_handler``."""
+        return self._default.remove_signal_handler(signum)
+
+    def time(self) -> float:
+        """The clock of ``call_at``, in seconds."""
+        return self._doors.clock()
+
+    def stats(self) -> Stats:
+        """What the runtime looks like now."""
+        scheduler = self._scheduler
+        lanes = scheduler.lanes
+        turns, steals, parks = scheduler.past
+        return Stats(
+            workers=len(lanes),
+            spares=sum(lane.spare for lane in lanes),
+            colors=len(scheduler.registry),
+            ready=sum(len(lane.ready) for lane in lanes),
+            pending=sum(color.pending() for color in scheduler.registry.alive()),
+            timers=len(self._hub.timers),
+            turns=turns + sum(lane.turns for lane in lanes),
+            steals=steals + sum(lane.steals for lane in lanes),
+            parks=parks + sum(lane.parks for lane in lanes),
+        )
+
+    # -- quiet ----------------------------------------------------------------------------------
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is pending or running: no callback, no timer, no spawned coroutine.
+
+        Descriptors, signals and background asyncio tasks (those not started by ``spawn`` or by a
+        colored call) are not waited for. True once it is so, False after ``timeout`` seconds.
+        A runtime that has been shut down is quiet.
+
+        Raises:
+            ColorDeadlock: called inside a callback, which would wait for itself.
+
+        """
+        self._refuse_inside("drain")
+        if self._forked:
+            self._default._check_open()
+        quiet = Bell(self._doors)
+        with self._lock:
+            self._drains.append(quiet)
+        try:
+            self._rested()
+            # Asked after the bell was hung up, since the end rings those it finds.
+            return self._ended.rung or self._wait(quiet, timeout)
+        finally:
+            with self._lock:
+                self._drains.remove(quiet)
+
+    def _wait(self, bell: Bell, timeout: float | None) -> bool:
+        return self._hub.signals.main.wait(bell, timeout)
+
+    def _stir(self) -> None:
+        """A timer was cancelled, in a finalizer perhaps, or in a signal handler: take no lock.
+
+        A worker that polls comes out, goes to sleep again, and finds out whether it is quiet.
+        """
+        if self._drains:
+            self._hub.poller.wake()
+
+    def _rested(self) -> None:
+        """Tell who waits for quiet, if it is quiet.
+
+        Called by a worker that has gone to sleep, and by who asks.
+        """
+        # Only who asked before the look: for a drain that comes later the answer may be too old.
+        asked = list(self._drains)
+        if asked and self._is_quiet():
+            for bell in asked:
+                bell.ring()
+
+    def _is_quiet(self) -> bool:
+        return (
+            not self._shared.live
+            and not self._hub.timers.outstanding()
+            and self._scheduler.is_quiet()
+            # Asked again: a callback before the look may have started them.
+            and not self._shared.live
+            and not self._hub.timers.outstanding()
+        )
+
+    def _refuse_inside(self, what: str) -> None:
+        lane = here.lane
+        if lane is not None and lane.scheduler is self._scheduler and lane.color is not None:
+            raise ColorDeadlock(
+                [lane.color.key, lane.color.key],
+                f"{what}() waits for every callback to end, so it cannot be called inside one; "
+                "call it from another thread.",
+            )
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of concurrent.futures
+        """Take no more work, let what was accepted run, and end the threads.
+
+        Timers not yet due are dropped (their handles say ``cancelled()``), descriptors and signals
+        are forgotten, spawned and holding coroutines run to their end, other asyncio tasks are
+        cancelled and awaited. When the interpreter exits before that, what is left is dropped.
+
+        Args:
+            wait: return when all that has happened, rather than at once.
+            cancel_futures: drop what has not started, and cancel the coroutines too.
+
+        Calling it again is harmless; with ``wait`` it then waits for the end.
+
+        Raises:
+            ColorDeadlock: called inside a callback with ``wait``.
+
+        """
+        if self._forked:
+            return
+        if wait:
+            self._refuse_inside("shutdown")
+        error = RuntimeShutdown(
+            "the runtime is shut down and takes no more work: post before shutdown() or the end "
+            "of the with block, or make a new Runtime"
+        )
+        with self._lock:
+            first = self._scheduler.closed is None
+            if first:
+                self._scheduler.close(error)
+        if first:
+            self._hub.timers.close(error)
+        if threading.current_thread() is threading.main_thread():
+            self._hub.signals.remove_all()
+        if first:
+            self._ender = self._doors.thread(self._end, "colorsched-shutdown")
+        if cancel_futures:
+            self._cancel_all()
+        if wait:
+            self._wait(self._ended, None)
+            if self._ender is not None:
+                self._ender.join()
+
+    def _cancel_all(self) -> None:
+        for color in self._scheduler.registry.alive():
+            drop_all(color, "shut down")
+        self._cancel_coming()
+        self._cancel_live()
+
+    def _cancel_coming(self) -> None:
+        """Cancel coroutines that are about to start, too: look again after what is queued."""
+        for color in self._scheduler.registry.alive():
+            if not color.is_idle():
+                color.post_inner(InnerHandle((self._cancel_live, (), copy_context())))
+
+    def _cancel_live(self) -> None:
+        # Each once: a second cancel would break into the cleaning up after the first.
+        with self._lock:
+            tasks = [task for task in self._shared.live.copy() if task not in self._told]
+            self._told.update(tasks)
+        self._cancel_tasks(tasks)
+
+    def _cancel_tasks(self, tasks: Iterable[asyncio.Task[Any]]) -> Bell:
+        """Cancel asyncio tasks, each in its color. The bell rings when all have ended."""
+        ended = Bell(self._doors)
+        left = set(tasks)
+
+        def cancel(task: asyncio.Task[Any]) -> None:
+            task.add_done_callback(gone)
+            task.cancel()
+
+        def gone(task: asyncio.Task[Any]) -> None:
+            left.discard(task)
+            if not left:
+                ended.ring()
+
+        if not left:
+            ended.ring()
+        for task in left.copy():
+            task.get_loop().call_soon_threadsafe(cancel, task)
+        return ended
+
+    def _end(self) -> None:
+        """What a shutdown does, on a thread of its own so that it can be waited for or not."""
+        try:
+            self._wind_up()
+        finally:
+            _runtimes.discard(self)
+            self._ended.ring()
+            with self._lock:
+                for bell in self._drains:
+                    bell.ring()
+
+    def _wind_up(self) -> None:
+        self._quiet()
+        self._wait(self._cancel_tasks(self._background()), None)
+        self._quiet()
+        for loop in self._loops():
+            self._close_generators(loop)
+        self._quiet()
+        self._hub.io.remove_all()
+        self._hub.timers.drop("shut down", inner=True)
+        self._workers.end()
+        self._workers.join()
+        self._scheduler.stop()
+        self._shared.end_pool()
+        for loop in self._loops():
+            loop.end()
+        self._hub.close()
+
+    def _quiet(self) -> None:
+        quiet = Bell(self._doors)
+        with self._lock:
+            self._drains.append(quiet)
+        self._rested()
+        self._wait(quiet, None)
+        with self._lock:
+            self._drains.remove(quiet)
+
+    def _loops(self) -> list[Any]:
+        loops = (color.running_loop() for color in self._scheduler.registry.alive())
+        return [loop for loop in loops if loop is not None]
+
+    def _background(self) -> list[asyncio.Task[Any]]:
+        return [
+            task for loop in self._loops() for task in asyncio.all_tasks(loop) if not task.done()
+        ]
+
+    def _close_generators(self, loop: Any) -> None:
+        if "_asyncgens" in vars(loop):
+            done = asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop)
+            done.result()
+
+    def __enter__(self) -> Runtime:  # noqa: PYI034 - a runtime is not subclassed
+        _enter(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _leave(self)
+        if self._forked:
+            return
+        if error is None or isinstance(error, Exception):
+            try:
+                if self._scheduler.closed is None:
+                    self.drain()
+            except BaseException:
+                self.shutdown(wait=False, cancel_futures=True)
+                raise
+            self.shutdown()
+        else:
+            self.shutdown(wait=False, cancel_futures=True)
+
+    def __repr__(self) -> str:
+        state = "shut down" if self._scheduler.closed is not None else "running"
+        return f"<Runtime {state}, {self._workers.count} workers>"
+
+    # -- failures -------------------------------------------------------------------------------
+
+    def _failed(self, error: BaseException) -> None:
+        """A callback raised. Called in its color, with its loop, if it has one, as the running."""
+        try:
+            lane = here.lane
+            color = None if lane is None else lane.color
+            loop = None if color is None else color.running_loop()
+            if loop is not None and loop._exception_handler is not None:
+                message = f"Exception in a callback of {color!r}"
+                loop.call_exception_handler({"message": message, "exception": error})
+            elif isinstance(error, (SystemExit, KeyboardInterrupt)) and _left_coroutine(error):
+                log.debug("%r left a task, which keeps it for who awaits it", error)
+            elif self._exception_handler is not None:
+                self._exception_handler(error)
+            else:
+                log.error("Exception in a callback of %r", color, exc_info=error)
+        except BaseException:  # noqa: BLE001 - whatever the handler raises, the worker must live
+            try:
+                log.exception("The exception handler failed on %r", error)
+            except BaseException:  # noqa: BLE001 - logging fails too, and the worker must live
+                traceback.print_exc()
+
+    def _abandon(self) -> None:
+        """At the interpreter's exit, where no thread can be started any more: just end."""
+        if self._ender is not None and self._ended.wait(0.1, lambda: None):
+            return
+        self._scheduler.close(RuntimeShutdown("the interpreter is exiting"))
+        self._workers.end()
+        for thread in self._workers.threads:
+            thread.join(timeout=0.1)  # one that is stuck in a callback is a daemon, and dies
+
+    def _after_fork(self) -> None:
+        """In a forked child: no thread of ours is alive, and any lock may be taken for ever."""
+        self._forked = True
+        error = ForkedRuntime(
+            "this runtime belongs to the parent process; threads do not survive a fork. "
+            "Make a new Runtime in the child, or start the child by spawning."
+        )
+        self._lock = self._doors.lock()
+        self._shared.after_fork(self._doors.lock)
+        self._drains = []
+        self._scheduler.lock = self._doors.lock()
+        self._scheduler.close(error)
+        # If a callback forked, its worker goes on in the child: it is to find nothing, and end.
+        self._workers.after_fork()
+        for lane in self._scheduler.lanes:
+            lane.ready.clear()
+        for color in self._scheduler.registry.alive():
+            color._queue.clear()
+            color._aside = None
+        for loop in self._loops():
+            loop.end()
+        self._hub.after_fork(error, self._doors.lock)
+        _runtimes.discard(self)
+        self._ended = Bell(self._doors)
+        self._ended.ring()
+
+
+def _left_coroutine(error: BaseException) -> bool:
+    """Whether an error came out of a coroutine: its task keeps it, and raises it once more."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename in _OWN_FRAMES:
+        tb = tb.tb_next
+    return tb is not None and bool(tb.tb_frame.f_code.co_flags & inspect.CO_COROUTINE)
+
+
+#: The files whose frames may stand between a worker and what it runs.
+_OWN_FRAMES = {run_turns.__code__.co_filename, ColorQueue.dispatch.__code__.co_filename}
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}")
+    return value
+
+
+def default_workers() -> int:
+    """Usable cores without the GIL, one with it."""
+    if gil_enabled():
+        return 1
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# The current runtime is the one global state there is: what a colored function runs on.
+_entered: list[Runtime] = []
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+
+
+class _EnteredHere(threading.local):
+    """The runtimes whose blocks the calling thread has entered."""
+
+    def __init__(self) -> None:
+        self.stack: list[Runtime] = []
+
+
+_entered_here = _EnteredHere()
+
+
+def _enter(runtime: Runtime) -> None:
+    _entered.append(runtime)
+    _entered_here.stack.append(runtime)
+
+
+def _leave(runtime: Runtime) -> None:
+    for stack in (_entered, _entered_here.stack):
+        for index in reversed(range(len(stack))):
+            if stack[index] is runtime:
+                del stack[index]
+                break
+
+
+def current_runtime() -> Runtime:
+    """The runtime of the callback that calls, else the one whose ``with`` block was entered last.
+
+    A block that the calling thread has entered comes before those of other threads.
+
+    Raises:
+        NoRuntime: there is none.
+
+    """
+    lane = here.lane
+    if lane is not None:
+        runtime: Runtime | None = lane.scheduler.runtime()
+        if runtime is not None:
+            return runtime
+    try:
+        return (_entered_here.stack or _entered)[-1]
+    except IndexError:
+        raise NoRuntime(
+            "no runtime is current: call this inside `with Runtime():` or inside a callback"
+        ) from None
+
+
+def current_color() -> Color | None:
+    """The color whose callback calls this; None outside of callbacks."""
+    lane = here.lane
+    return None if lane is None else lane.color
+
+
+def run(
+    main: Coroutine[Any, Any, T],
+    *,
+    workers: int | None = None,
+    max_workers: int | None = None,
+    exception_handler: Callable[[BaseException], object] | None = None,
+) -> T:
+    """Run a coroutine in the default color of a new runtime, and return its result.
+
+    It is to a runtime what ``asyncio.run`` is to an event loop: when ``main`` ends, other
+    coroutines are cancelled and awaited, work that was posted still runs, and the runtime is shut
+    down. Ctrl-C cancels ``main`` too and is raised when all have ended; a second one is raised at
+    once.
+
+    Raises:
+        TypeError: ``main`` is not a coroutine.
+        RuntimeError: called where an event loop runs, which it would block.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     await asyncio.sleep(0)
+    ...     return "done"
+    >>> run(main())
+    'done'
+
+    """
+    if not asyncio.iscoroutine(main):
+        raise TypeError(f"run() takes a coroutine, got {main!r}. Call the async function: run(f())")
+    if asyncio._get_running_loop() is not None:
+        main.close()
+        raise RuntimeError(
+            "run() cannot be called where an event loop runs: await the coroutine, or spawn() it"
+        )
+    try:
+        runtime = Runtime(workers, max_workers, exception_handler=exception_handler)
+    except BaseException:
+        main.close()
+        raise
+    _enter(runtime)
+    try:
+        done = Bell(runtime._doors)
+        # Before main begins, since it may handle a signal at once: that needs this thread.
+        with runtime._hub.signals.main.attending(done):
+            future = runtime.spawn(main)
+            future.add_done_callback(lambda _: done.ring())
+            runtime._wait(done, None)
+        return future.result()
+    finally:
+        # An interrupt comes here too: main is then cancelled with the other coroutines. Work is
+        # taken until they have ended, since they may need some to clean up.
+        try:
+            tasks = {*runtime._shared.live.copy(), *runtime._background()}
+            runtime._cancel_coming()
+            runtime._wait(runtime._cancel_tasks(tasks), None)
+            runtime.shutdown()
+        except BaseException:
+            runtime.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            _leave(runtime)
+
+
+def _after_fork_in_child() -> None:
+    here.lane = None
+    for runtime in list(_runtimes):
+        runtime._after_fork()
+
+
+def _at_exit() -> None:
+    """Forgotten runtimes: end their threads before the interpreter takes itself apart."""
+    for runtime in list(_runtimes):
+        runtime._abandon()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_at_exit)

@@ -1,0 +1,1 @@
+"""What posts callbacks from outside: descriptors, timers, signals."""

@@ -1,0 +1,1 @@
+"""The caching web server: pure HTTP rules and records here, the sockets on top of them."""
