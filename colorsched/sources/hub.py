@@ -43,6 +43,7 @@ class Hub:
     def wait(self) -> Sequence[tuple[int, int]]:
         """Wait until a descriptor is ready, a timer is due or somebody wakes the poller."""
         first = self.timers.wait_until(waiting=True)
+        self.io.polls += 1
         try:
             if first is None:
                 return self.poller.wait(None)
@@ -52,6 +53,7 @@ class Hub:
 
     def look(self) -> Sequence[tuple[int, int]]:
         """What is ready now, without waiting."""
+        self.io.polls += 1
         return self.poller.wait(0)
 
     def deliver(self, events: Sequence[tuple[int, int]]) -> bool:

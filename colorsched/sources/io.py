@@ -5,6 +5,12 @@ until it has run, readiness of it is not posted again. epoll's one-shot mode wou
 price of a system call for every event. Instead the descriptor stays armed, and only if the poller
 reports it twice more while its callback is still under way is it disarmed, to be armed again when
 the callback has run. With an unloaded color that never happens.
+
+What a poll reports may be old by the time it is delivered: another worker may have run the
+callback meanwhile, and read all there was. Therefore polls are numbered, and an event counts only
+if its poll began after the descriptor's last callback ended. Nothing is missed by that: what is
+still ready is reported by the next poll. So a reader may read from a blocking socket, as it may
+in asyncio.
 """
 
 from __future__ import annotations
@@ -34,8 +40,8 @@ class Interest:
     """
 
     __slots__ = (
-        "_context", "_fn", "_handle", "_idle", "_io", "_noted", "_removed", "color", "disarmed",
-        "fd", "mask",
+        "_context", "_fn", "_handle", "_idle", "_io", "_noted", "_removed", "_seen", "color",
+        "disarmed", "fd", "mask",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +64,8 @@ class Interest:
         self._idle: list[None] = [None]
         self._removed = False
         self._noted = False
+        self._seen = io.polls
+        """The newest poll that may have begun before the last callback ended."""
         self.disarmed = False
 
     def post(self, lane: Lane | None) -> None:
@@ -66,21 +74,11 @@ class Interest:
         The color becomes ready in that lane without a look at who sleeps: ``deliver`` looks once
         for all.
         """
-        try:
-            self._idle.pop()
-        except IndexError:
-            # Its callback is under way still. A worker that polls in the middle of a long lap sees
-            # that for what the lap has yet to run, so the first time it is only noted.
-            if not self._noted:
-                self._noted = True
-                return
-            # The callback first puts the item back and then looks at ``disarmed``; here it is the
-            # other way round, with the list's own mutex between, so one of the two arms the
-            # descriptor again.
-            self._io.rearm(self, disarmed=True)
-            if not self._take():
-                return
-            self._io.rearm(self, disarmed=False)
+        if not (self._take() or self._busy()):
+            return
+        if self._seen >= self._io.polls:
+            self._give_back()
+            return
         self._noted = False
         handle = self._handle
         handle.append(self._context)
@@ -101,6 +99,22 @@ class Interest:
             elif color.claim():
                 lane.ready.append(color)
 
+    def _busy(self) -> bool:
+        """Ready again while the callback is under way. True if that has just ended."""
+        # A worker that polls in the middle of a long lap sees that for what the lap has yet to
+        # run, so the first time it is only noted.
+        if not self._noted:
+            self._noted = True
+            return False
+        # The callback first puts the item back and then looks at ``disarmed``; here it is the
+        # other way round, with the list's own mutex between, so one of the two arms the
+        # descriptor again.
+        self._io.rearm(self, disarmed=True)
+        if not self._take():
+            return False
+        self._io.rearm(self, disarmed=False)
+        return True
+
     def _take(self) -> bool:
         try:
             self._idle.pop()
@@ -108,15 +122,19 @@ class Interest:
             return False
         return True
 
+    def _give_back(self) -> None:
+        self._idle.append(None)
+        if self._removed:
+            self.cancel()
+
     def _run(self) -> None:
         try:
             if not self._removed:
                 self._fn()
         finally:
-            self._idle.append(None)
-            if self._removed:
-                self.cancel()
-            elif self.disarmed:
+            self._seen = self._io.polls
+            self._give_back()
+            if self.disarmed:
                 self._io.rearm(self, disarmed=False)
 
     def cancel(self) -> None:
@@ -138,6 +156,8 @@ class Io:
         self._lock = lock
         self._readers: dict[int, Interest] = {}
         self._writers: dict[int, Interest] = {}
+        self.polls = 0
+        """Counted up before each poll by whoever polls, one at a time."""
 
     def add(
         self,

@@ -314,12 +314,13 @@ def test_add_reader_and_writer_of_the_loop(everywhere: Everywhere) -> None:
                 story.append(f"read {left.recv(10).decode()}")
                 if len(story) == 3:
                     done.set()
+                else:
+                    loop.call_later(0.001, right.send, b"twice")
 
             def writable() -> None:
                 story.append("written")
                 assert loop.remove_writer(right)
                 right.send(b"once")
-                loop.call_later(0.001, right.send, b"twice")
 
             loop.add_reader(left, readable)
             loop.add_writer(right, writable)
