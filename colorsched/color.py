@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from colorsched.aio.future import ColorFuture
 from colorsched.aio.loop import ColorLoop, descriptor
@@ -40,6 +40,8 @@ class Color(ColorQueue, Executor):
     """
 
     __slots__ = ()
+    future_type: ClassVar[type[ColorFuture[Any]]] = ColorFuture
+    """What ``submit`` and ``spawn`` return."""
 
     @property
     def _shared(self) -> Shared:
@@ -61,7 +63,7 @@ class Color(ColorQueue, Executor):
         and the future gets its outcome. What ``fn`` raises, ``SystemExit`` and
         ``KeyboardInterrupt`` among it, goes to the future alone.
         """
-        future: ColorFuture[Any] = ColorFuture(self, self._shared.waits)
+        future: ColorFuture[Any] = self.future_type(self, self._shared.waits)
         context = copy_context()
         work = (run_job, (future, fn, args, kwargs, self._get_loop, context), context)
         self.post_handle(JobHandle(work))
@@ -82,7 +84,7 @@ class Color(ColorQueue, Executor):
                 f"spawn() takes a coroutine, got {coro!r}. "
                 "Call the async function: color.spawn(fn(...)); for plain functions use submit(fn)."
             )
-        future: ColorFuture[T] = ColorFuture(self, self._shared.waits)
+        future: ColorFuture[T] = self.future_type(self, self._shared.waits)
         context = copy_context()
         work = (start_spawned, (future, coro, self._get_loop, context), context)
         try:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
 
 
 @frozen(kw_only=True)
@@ -31,3 +36,96 @@ class Stats:
     """Colors taken from another worker's ready queue."""
     parks: int
     """Times a worker found nothing to do and went to sleep or to poll."""
+
+
+class Ticket:
+    """One posted callback, as an observer sees it. Made only where a runtime has an observer.
+
+    ``data`` belongs to the observer.
+    """
+
+    __slots__ = ("__weakref__", "by", "data", "fn", "key", "kind", "number", "observer")
+
+    def __init__(
+        self,
+        observer: Observer,
+        number: int,
+        key: Hashable,
+        fn: Callable[..., object],
+        kind: str,
+        by: Ticket | None,
+    ) -> None:
+        self.observer = observer
+        self.number = number
+        """Unique in its runtime, in the order of posting."""
+        self.key = key
+        """The key of its color."""
+        self.fn = fn
+        self.kind = kind
+        """``post`` (or submit, or spawn), ``loop`` (of the color's own asyncio loop), ``timer``
+        (it is due), ``io`` (a descriptor or a signal), ``dispatch`` (runs at once, inside ``by``),
+        ``plan`` (a timer, a reader or a signal handler was set; see ``Observer.planned``)."""
+        self.by = by
+        """The callback that posted it. None: a source, or a thread outside of the runtime."""
+        self.data: Any = None
+
+    def __repr__(self) -> str:
+        name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
+        return f"<{self.kind} {self.number} {name} in {self.key!r}>"
+
+
+class Observer:
+    """Is told what a runtime does: give one to ``Runtime(observer=...)``. Override what you need.
+
+    Every method is called synchronously on the thread that does the thing, so it must be quick and
+    thread-safe, must not raise, and must not call the runtime. Without an observer none of this
+    costs anything.
+
+    >>> from colorsched import Runtime
+    >>> class Count(Observer):
+    ...     started_ = 0
+    ...
+    ...     def started(self, ticket):
+    ...         self.started_ += 1
+    >>> count = Count()
+    >>> with Runtime(observer=count) as rt:
+    ...     handles = [rt.color("a").post(int) for _ in range(3)]
+    >>> count.started_
+    3
+
+    """
+
+    def posted(self, ticket: Ticket) -> None:
+        """A callback is about to be put into its color's queue."""
+
+    def started(self, ticket: Ticket) -> None:
+        """It runs now, in its color."""
+
+    def ended(self, ticket: Ticket, error: BaseException | None) -> None:
+        """It has run, and raised ``error`` (which goes on to whom it belongs) or nothing."""
+
+    def dropped(self, ticket: Ticket, why: str) -> None:
+        """It will never run: ``cancelled`` or ``shut down``."""
+
+    def planned(self, ticket: Ticket) -> None:
+        """A timer, a reader or a signal handler was set; its callbacks will be posted later."""
+
+    def recalled(self, ticket: Ticket) -> None:
+        """The callback that runs is one that ``ticket`` had planned."""
+
+    def completed(self, future: object) -> None:
+        """The future of submitted work is about to get its outcome, from the code that runs."""
+
+    def joined(self, future: object) -> None:
+        """The code that runs has seen a future's outcome."""
+
+    def accessed(
+        self,
+        ticket: Ticket,
+        target: object,
+        part: object,
+        write: bool,  # noqa: FBT001 - called by position: keywords cost a fifth more
+        name: str,
+        site: object,
+    ) -> None:
+        """A callback read or wrote ``part`` of a shared object (``colorsched.testing.Shared``)."""

@@ -201,9 +201,14 @@ class Doors:
 
 
 class Here(threading.local):
-    """What the calling thread runs now. ``lane`` is None outside a runtime's workers."""
+    """What the calling thread runs now.
+
+    ``lane`` is None outside a runtime's workers; ``ticket`` is that of the callback that runs, if
+    the runtime is observed.
+    """
 
     lane: Any = None
+    ticket: Any = None
 
 
 here = Here()

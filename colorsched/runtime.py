@@ -23,6 +23,7 @@ from colorsched.core.waits import WaitGraph
 from colorsched.errors import ColorDeadlock, ForkedRuntime, NoRuntime, RuntimeShutdown
 from colorsched.events import Stats
 from colorsched.executors.threads import Workers
+from colorsched.observed import ObservedColor
 from colorsched.ports import Doors, gil_enabled, here
 from colorsched.sources.hub import Hub
 from colorsched.sources.poller import open_poller
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from colorsched.aio.future import ColorFuture
     from colorsched.core.handle import Handle
+    from colorsched.events import Observer
     from colorsched.sources.timers import TimerHandle
 
 T = TypeVar("T")
@@ -69,6 +71,7 @@ class Runtime:
             for those that are stuck. Default: ``workers`` + 32.
         exception_handler: called with what a ``post``\ ed callback raised, in its color. Default:
             it is logged with its traceback, to ``logging.getLogger("colorsched")``.
+        observer: told of every callback, from its post to its end (``colorsched.events``).
         doors: the effects it is built on; for tests (see ``colorsched.ports``).
 
     As a context manager it is the current runtime of its block, which ends by waiting for all that
@@ -96,6 +99,7 @@ class Runtime:
         max_workers: int | None = None,
         *,
         exception_handler: Callable[[BaseException], object] | None = None,
+        observer: Observer | None = None,
         doors: Doors | None = None,
     ) -> None:
         count = _whole("workers", workers) if workers is not None else default_workers()
@@ -113,9 +117,9 @@ class Runtime:
         self._lock = doors.lock()
         self._hub = Hub(doors)
         waits = WaitGraph(doors.lock())
-        self._shared = shared = Shared(self._hub, waits, doors.lock())
-        self._scheduler = Scheduler(doors, Color, self._failed)
-        self._scheduler.shared = shared
+        self._shared = Shared(self._hub, waits, doors.lock(), observer)
+        self._scheduler = Scheduler(doors, self._color_type(), self._failed)
+        self._scheduler.shared = self._shared
         self._scheduler.runtime = weakref.ref(self)
         self._get = self._scheduler.registry.get
         self._drains: list[Bell] = []
@@ -127,18 +131,25 @@ class Runtime:
         self._forked = False
         self._default: Color = self._get(DEFAULT)
         self._hub.timers.cancelled = self._stir
-        self._workers = Workers(
-            doors,
+        self._workers = self._make_workers(count, most)
+        self._workers.start()
+        _runtimes.add(self)
+
+    def _color_type(self) -> type[Color]:
+        """What colors are made of. For subclasses, as is ``_make_workers``."""
+        return Color if self._shared.observer is None else ObservedColor
+
+    def _make_workers(self, count: int, most: int) -> Workers:
+        return Workers(
+            self._doors,
             self._scheduler,
             self._hub,
             count=count,
             most=most,
             rested=self._rested,
             failed=self._failed,
-            began=shared.generators.install,
+            began=self._shared.generators.install,
         )
-        self._workers.start()
-        _runtimes.add(self)
 
     # -- colors -------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import sys
 import weakref
 from asyncio import coroutines
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from colorsched.aio.loop import ColorLoop
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from colorsched.core.queue import ColorQueue
     from colorsched.core.waits import WaitGraph
+    from colorsched.events import Observer
     from colorsched.ports import Lock
     from colorsched.sources.hub import Hub
 
@@ -24,8 +26,13 @@ if TYPE_CHECKING:
 class Shared:
     """Sources, the tasks that ``drain`` waits for, and the pool for blocking calls."""
 
-    def __init__(self, hub: Hub, waits: WaitGraph, lock: Lock) -> None:
+    def __init__(
+        self, hub: Hub, waits: WaitGraph, lock: Lock, observer: Observer | None = None
+    ) -> None:
         self.hub = hub
+        self.observer = observer
+        self.numbers = count(1)
+        """Of the tickets that the observer gets."""
         self.waits = waits
         self.live: set[asyncio.Task[Any]] = set()
         """Spawned and holding tasks: kept alive, and waited for, until they end."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from colorsched.events import Ticket
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
@@ -55,9 +57,11 @@ class Handle(list[Any]):
         except IndexError:
             return False
         self._why = why
-        args = self[1]
+        fn, args = self
         self.clear()
         self._dropped(args)
+        if isinstance(fn, Ticket):
+            fn.observer.dropped(fn, why)
         return True
 
     def _dropped(self, args: tuple[Any, ...]) -> None:

@@ -1,0 +1,97 @@
+"""The queue of an observed color: it tells the observer of every callback, from post to end."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from colorsched.core.handle import EndTurn
+from colorsched.events import Ticket
+from colorsched.ports import here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from colorsched.core.handle import Handle
+    from colorsched.events import Observer
+
+
+class Watched(Ticket):
+    """A ticket in the place of its callback: to call it is to run that, and to tell."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any) -> None:
+        before = here.ticket
+        here.ticket = self
+        observer = self.observer
+        observer.started(self)
+        try:
+            self.fn(*args)
+        except EndTurn:
+            observer.ended(self, None)
+            raise
+        except BaseException as error:
+            observer.ended(self, error)
+            raise
+        else:
+            observer.ended(self, None)
+        finally:
+            here.ticket = before
+
+
+class Planned:
+    """In the place of a callback that a timer, a reader or a signal handler will post."""
+
+    __slots__ = ("fn", "plan")
+
+    def __init__(self, plan: Ticket, fn: Callable[..., object]) -> None:
+        self.plan = plan
+        self.fn = fn
+
+    def __call__(self, *args: Any) -> None:
+        self.plan.observer.recalled(self.plan)
+        self.fn(*args)
+
+    def __repr__(self) -> str:
+        return repr(self.plan)
+
+
+class ObservedQueue(deque["Handle"]):
+    """A color's queue. Whoever appends a handle posts it, and its callback gets a ticket."""
+
+    __slots__ = ("key", "numbers", "observer")
+
+    def __init__(self, key: Hashable, observer: Observer, numbers: Iterator[int]) -> None:
+        super().__init__()
+        self.key = key
+        self.observer = observer
+        self.numbers = numbers
+
+    def append(self, handle: Handle, /) -> None:
+        self.announce(handle)
+        super().append(handle)
+
+    def appendleft(self, handle: Handle, /) -> None:
+        self.announce(handle)
+        super().appendleft(handle)
+
+    def announce(self, handle: Handle) -> None:
+        """Put a ticket in the place of the handle's callback, and tell that it is posted."""
+        try:
+            fn = handle[0]
+        except IndexError:
+            return  # cancelled before it was posted, as timers are
+        if type(fn) is Watched:
+            fn = fn.fn  # a descriptor's handle, posted again
+        by = here.ticket
+        if by is None and here.lane is not None:
+            kind = "timer" if hasattr(handle, "when") else "io"
+        else:
+            kind = "loop" if handle.inner else "post"
+        ticket = Watched(self.observer, next(self.numbers), self.key, fn, kind, by)
+        self.observer.posted(ticket)
+        try:
+            handle[0] = ticket
+        except IndexError:
+            self.observer.dropped(ticket, "cancelled")  # just now, by another thread

@@ -1,0 +1,103 @@
+"""Colors that tell an observer what happens: what ``Runtime(observer=...)`` is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from colorsched.aio.future import ColorFuture
+from colorsched.color import Color
+from colorsched.core.observed import ObservedQueue, Planned, Watched
+from colorsched.events import Ticket
+from colorsched.ports import here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable
+
+    from colorsched.core.scheduler import Lane, Scheduler
+    from colorsched.sources.timers import TimerHandle
+
+T = TypeVar("T")
+
+
+class ObservedFuture(ColorFuture[T]):
+    """A future that tells when it gets its outcome, and who has seen that."""
+
+    def set_result(self, result: T) -> None:
+        self._observer.completed(self)
+        super().set_result(result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        self._observer.completed(self)
+        super().set_exception(exception)
+
+    def cancel(self) -> bool:
+        self._observer.completed(self)
+        return super().cancel()
+
+    def result(self, timeout: float | None = None) -> T:
+        try:
+            return super().result(timeout)
+        finally:
+            self._seen()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        try:
+            return super().exception(timeout)
+        finally:
+            self._seen()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        try:
+            return (yield from super().__await__())
+        finally:
+            self._seen()
+
+    def _seen(self) -> None:
+        if self.done():
+            self._observer.joined(self)
+
+    @property
+    def _observer(self) -> Any:
+        return self.color._scheduler.shared.observer
+
+
+class ObservedColor(Color):
+    """A color of a runtime that has an observer."""
+
+    __slots__ = ()
+    future_type = ObservedFuture
+
+    def __init__(self, key: Hashable, scheduler: Scheduler) -> None:
+        super().__init__(key, scheduler)
+        shared = self._shared
+        assert shared.observer is not None
+        queue = ObservedQueue(key, shared.observer, shared.numbers)
+        if self._inbox is self._queue:
+            self._inbox = queue
+        self._queue = queue
+
+    def _run_inside(self, lane: Lane, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
+        shared = self._shared
+        observer = shared.observer
+        assert observer is not None
+        number = next(shared.numbers)
+        ticket = Watched(observer, number, self.key, fn, "dispatch", here.ticket)
+        observer.posted(ticket)
+        super()._run_inside(lane, ticket, args)
+
+    def _plan(self, fn: Callable[..., object]) -> Callable[..., object]:
+        shared = self._shared
+        observer = shared.observer
+        assert observer is not None
+        plan = Ticket(observer, next(shared.numbers), self.key, fn, "plan", here.ticket)
+        observer.planned(plan)
+        return Planned(plan, fn)
+
+    def call_at(self, when: float, fn: Callable[..., object], /, *args: Any) -> TimerHandle:
+        return super().call_at(when, self._plan(fn), *args)
+
+    def _watch(self, fd: Any, mask: int, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
+        super()._watch(fd, mask, self._plan(fn), args)
+
+    def add_signal_handler(self, signum: int, fn: Callable[..., object], /, *args: Any) -> None:
+        super().add_signal_handler(signum, self._plan(fn), *args)
