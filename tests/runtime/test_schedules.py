@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colorsched import Runtime, RuntimeShutdown
-from colorsched.core.queue import ColorQueue
 from colorsched.core.scheduler import Lane, Scheduler, drop_all
-from colorsched.core.turn import run_turns
-from colorsched.ports import here
 from colorsched.sources.signals import Bell
-from runtime.doors import Again, Exhaustively, ScheduleError, Stage, explore
-from runtime.scenes import Scene, misplaced, scene
+from colorsched.testing.stage import (
+    Scene,
+    ScheduleError,
+    Stage,
+    explore,
+    misplaced,
+    sample,
+    scene,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colorsched.core.handle import Handle
-    from runtime.doors import Policy
+    from colorsched.testing.stage import Policy
 
 QUICK = range(40)
 MANY = range(1000, 1200)
@@ -240,13 +244,13 @@ SCENES = {
 
 @pytest.mark.parametrize("name", SCENES)
 def test_some_schedules(name: str) -> None:
-    assert explore(SCENES[name], seeds=QUICK) == 2 * len(QUICK)
+    assert sample(SCENES[name], QUICK).schedules == 2 * len(QUICK)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_many_schedules(name: str) -> None:
-    assert explore(SCENES[name], seeds=MANY) == 2 * len(MANY)
+    assert sample(SCENES[name], MANY).schedules == 2 * len(MANY)
 
 
 @pytest.mark.slow
@@ -259,88 +263,12 @@ def test_many_schedules(name: str) -> None:
     ],
 )
 def test_all_schedules_that_depart_once(name: str) -> None:
-    assert explore(SCENES[name], departures=1) > 50
+    found = explore(SCENES[name], departures=1)
+    assert found.exhaustive
+    assert found.schedules > 50
 
 
-# -- one color between an owner and a poster, in every schedule -----------------------------------
-
-
-def handover(turn: Callable[..., None] = run_turns) -> Callable[[Policy], None]:
-    """A poster posts while an owner runs turns and lets go, over and over."""
-
-    def scenario(policy: Policy) -> None:
-        stage = Stage(policy)
-        ran: list[int] = []
-        failures: list[BaseException] = []
-        posted: list[int] = []
-
-        def main() -> None:
-            scheduler = Scheduler(stage.doors(), ColorQueue, failures.append)
-            lane = scheduler.add_lane(lambda: None, spare=False)
-            color = scheduler.registry.get("color")
-            ready: Any = lane.ready
-
-            def poster() -> None:
-                for number in range(2):
-                    color.post(ran.append, number)
-                    posted.append(number)
-
-            stage.start(poster, "poster")
-            here.lane = lane
-            while len(posted) < 2 or ready.peek():
-                turn(lane, 64, lambda: stage.now, float("inf"))
-                stage.block(lambda: ready.peek() or len(posted) == 2, None, "a ready color")
-            here.lane = None
-            assert ran == [0, 1]
-            assert color._token.peek() == 1
-
-        stage.run(main)
-        assert not failures
-
-    return scenario
-
-
-def forgetful_turn(lane: Lane, *_limits: object) -> None:
-    """A turn that puts the token back without a second look at the queue."""
-    color = lane.ready.popleft() if lane.ready else None
-    if color is not None:
-        while color._queue:
-            handle = color._queue.popleft()
-            handle.pop().run(handle[0], *handle[1])
-        color._token.append(1)
-
-
-def test_the_token_is_handed_over_in_every_schedule() -> None:
-    assert explore(handover(), departures=3) > 300
-
-
-def test_a_release_without_a_second_look_is_found() -> None:
-    with pytest.raises(ScheduleError):
-        explore(handover(forgetful_turn), departures=3)
-
-
-def dropping_beside_a_turn(policy: Policy) -> None:
-    stage = Stage(policy)
-    ran: list[int] = []
-
-    def main() -> None:
-        scheduler = Scheduler(stage.doors(), ColorQueue, lambda _error: None)
-        lane = scheduler.add_lane(lambda: None, spare=False)
-        color = scheduler.registry.get("color")
-        handles = [color.post(ran.append, number) for number in range(2)]
-        dropper = stage.start(lambda: drop_all(color, "shut down"), "dropper")
-        here.lane = lane
-        run_turns(lane, 64, lambda: stage.now, float("inf"))
-        here.lane = None
-        dropper.join()
-        assert color._token.peek() == 1
-        assert [n for n, handle in enumerate(handles) if not handle.cancelled()] == ran
-
-    stage.run(main)
-
-
-def test_dropping_what_is_queued_never_meets_a_turn_in_between() -> None:
-    assert explore(dropping_beside_a_turn, departures=3) > 100
+# -- bells ---------------------------------------------------------------------------------------
 
 
 def ringing(kind: type[Bell] = Bell) -> Callable[[Policy], None]:
@@ -375,7 +303,9 @@ class ClearsForAll(Bell):
 
 
 def test_a_bell_wakes_everybody_who_waits() -> None:
-    assert explore(ringing(), departures=3) > 20
+    result = explore(ringing(), departures=3)
+    assert result.exhaustive
+    assert result.schedules > 20
 
 
 def test_a_bell_that_wakes_only_one_is_found() -> None:
@@ -464,92 +394,4 @@ PLANTED: dict[str, Callable[[Policy], None]] = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_bugs_are_found(name: str) -> None:
     with pytest.raises(ScheduleError, match=r"choices: \["):
-        explore(PLANTED[name], seeds=range(400))
-
-
-# -- the tools themselves -------------------------------------------------------------------------
-
-
-def race(policy: Policy) -> list[str]:
-    """Two actors of two steps each; the order in which they took them."""
-    stage = Stage(policy)
-    order: list[str] = []
-
-    def act(name: str) -> None:
-        for _ in range(2):
-            stage.step(name)
-            order.append(name)
-
-    def main() -> None:
-        other = stage.start(partial(act, "b"), "b")
-        act("a")
-        other.join()
-
-    stage.run(main)
-    return order
-
-
-def test_exhaustive_search_sees_every_order_once_its_departures_suffice() -> None:
-    policy = Exhaustively(departures=8)
-    seen = set()
-    while True:
-        seen.add("".join(race(policy)))
-        if not policy.advance():
-            break
-    assert seen == {"aabb", "abab", "abba", "baab", "baba", "bbaa"}
-
-
-def test_a_run_is_replayed_by_its_choices() -> None:
-    plain = race(Again([]))
-    assert plain == race(Again([]))
-    assert race(Again([1] * 20)) != plain
-
-
-def test_deadlock_is_told_with_who_waits_for_what() -> None:
-    stage = Stage(Again([]))
-
-    def main() -> None:
-        doors = stage.doors()
-        one, two = doors.lock(), doors.lock()
-        both = doors.parker()
-
-        def other() -> None:
-            with two:
-                both.unpark()
-                one.acquire()
-
-        with one:
-            stage.start(other, "other")
-            both.park(None)
-            two.acquire()
-
-    with pytest.raises(
-        ScheduleError, match=r"(?s)everybody waits for ever.*other waits for a lock"
-    ):
-        stage.run(main)
-
-
-def test_the_clock_goes_on_only_when_nobody_can() -> None:
-    stage = Stage(Again([]))
-    woken: list[tuple[bool, float]] = []
-
-    def main() -> None:
-        start = stage.now
-        parker = stage.doors().parker()
-        woken.append((parker.park(2.5), stage.now - start))
-        stage.start(parker.unpark, "waker")
-        woken.append((parker.park(2.5), stage.now - start))
-
-    stage.run(main)
-    assert woken == [(False, 2.5), (True, 2.5)]
-
-
-def test_an_error_in_an_actor_is_the_cause_of_the_failure() -> None:
-    stage = Stage(Again([]))
-
-    def main() -> None:
-        raise ValueError("planted")
-
-    with pytest.raises(ScheduleError, match="planted") as caught:
-        stage.run(main)
-    assert isinstance(caught.value.__cause__, ValueError)
+        sample(PLANTED[name], range(400))

@@ -1,4 +1,4 @@
-"""A runtime on a stage: what the tests of schedules set up, watch and look for."""
+"""A runtime on a stage: what tests of schedules set up, watch and look for."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from colorsched import Runtime, current_color
-from runtime.doors import Stage
+from colorsched.testing.stage.actors import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from colorsched.core.scheduler import Scheduler
-    from runtime.doors import Actor, Policy
+    from colorsched.testing.stage.actors import Actor
+    from colorsched.testing.stage.policies import Policy
 
 
 def unfinished(scheduler: Scheduler) -> str | None:
-    """Tell what work lies there that somebody who sleeps should be doing. Takes no step."""
+    """Tell what work lies there that somebody who sleeps should be doing; None: there is none.
+
+    For `Stage.unfinished`; takes no step.
+    """
     if scheduler.sleepers and any(_length(lane.ready) for lane in scheduler.lanes):
         return "colors are ready while a worker sleeps"
     if scheduler.waking and not any(not lane.asleep for lane in scheduler.lanes):
@@ -30,7 +34,7 @@ def unfinished(scheduler: Scheduler) -> str | None:
 
 
 def misplaced(scheduler: Scheduler) -> str | None:
-    """Tell which worker is in two places at once. Takes no step."""
+    """Tell which worker is in two places at once; None: none is. Takes no step."""
     for lane in scheduler.lanes:
         if scheduler.sleepers.count(lane) + scheduler.reserve.count(lane) > 1:
             return f"worker {lane.index} is among the sleepers or in reserve twice"
@@ -65,6 +69,7 @@ class Scene:
         del self.running[color.key]
 
     def actor(self, target: Callable[[], object], name: str = "actor") -> Actor:
+        """Start another thread."""
         return self.stage.start(target, name)
 
     def ran_of(self, prefix: object) -> list[Any]:
@@ -80,9 +85,24 @@ def scene(
     make: Callable[..., Runtime] = Runtime,
     check: Callable[[Scheduler], str | None] = unfinished,
 ) -> Callable[[Policy], None]:
-    """Make a scenario for `explore`: ``play`` on a runtime, which is then drained and shut down.
+    """Make a scenario for `explore` or `sample`.
 
-    ``check`` is asked whenever everybody sleeps.
+    Args:
+        play: what happens, given the `Scene`; the runtime is shut down after it. It raises what it
+            finds wrong.
+        workers: of the runtime.
+        max_workers: of the runtime.
+        make: makes the runtime; one with a planted bug, for example.
+        check: asked whenever everybody sleeps; see `unfinished`.
+
+    >>> from colorsched.testing.stage import explore, scene
+    >>> def play(scene):
+    ...     scene.rt.color("a").post(scene.work, "first")
+    ...     assert scene.rt.drain()
+    ...     assert scene.ran == ["first"]
+    >>> explore(scene(play, workers=1), departures=0).schedules
+    1
+
     """
 
     def scenario(policy: Policy) -> None:
