@@ -63,15 +63,19 @@ class ColorFuture(concurrent.futures.Future[T]):
         """
         if not self.done():
             with self._blocking():
-                return super().result(timeout)
+                return super().result(self._wait(timeout))
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The exception raised, or None; waits as :meth:`result` does, and raises the same."""
         if not self.done():
             with self._blocking():
-                return super().exception(timeout)
+                return super().exception(self._wait(timeout))
         return super().exception(timeout)
+
+    def _wait(self, timeout: float | None) -> float | None:
+        """How much of a timeout is left to be waited out by blocking. A simulation waits here."""
+        return timeout
 
     @contextmanager
     def _blocking(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colorsched.core.handle import CLAIM, EndTurn, tell
-from colorsched.core.policy import CALLBACKS_PER_TURN, LOOK_EVERY, STRETCHES, TURN_SECONDS
+from colorsched.core.policy import LOOK_EVERY, STRETCHES, TURN_SECONDS
 from colorsched.ports import FENCE, set_running_loop
 
 if TYPE_CHECKING:
@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
 
 def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback costs a tenth
-    lane: Lane, most: int, clock: Callable[[], float], until: float
+    lane: Lane,
+    most: int,
+    clock: Callable[[], float],
+    until: float,
+    stretches: tuple[tuple[None, ...], ...] = STRETCHES,
 ) -> None:
     """Give up to ``most`` ready colors of the lane a turn each, and stop early after ``until``.
+
+    ``stretches``: how many callbacks a turn may run, in the stretches between looks at the clock.
 
     Whatever a callback raises goes to the scheduler's ``failed`` and no further. Returns early too
     when the monitor has counted this worker out.
@@ -40,10 +46,10 @@ def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback c
             lane.loop = loop
             set_running_loop(loop)
         if color._aside is not None:
-            _run_around_hold(color, failed, clock)
+            _run_around_hold(color, failed, clock, sum(map(len, stretches)))
         else:
             queue = color._queue
-            for stretch in STRETCHES:
+            for stretch in stretches:
                 for _ in stretch:
                     if not queue:
                         break
@@ -100,7 +106,10 @@ def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback c
 
 
 def _run_around_hold(
-    color: ColorQueue, failed: Callable[[BaseException], None], clock: Callable[[], float]
+    color: ColorQueue,
+    failed: Callable[[BaseException], None],
+    clock: Callable[[], float],
+    most: int,
 ) -> None:
     """A turn of a color that is held, or was: callbacks that waited for the hold come first.
 
@@ -110,7 +119,7 @@ def _run_around_hold(
     queue = color._queue
     aside: deque[Handle] = color._aside if color._aside is not None else color._queue
     until = clock() + TURN_SECONDS
-    for _ in range(CALLBACKS_PER_TURN):
+    for _ in range(most):
         if clock() > until:
             break
         if color._hold is None and aside:

@@ -36,7 +36,9 @@ SECONDS_UNTIL_HEARD = 0.25
 
 
 @frozen
-class _Target:
+class Target:
+    """What a signal is posted to."""
+
     color: ColorQueue
     work: Work
     inner: bool
@@ -163,7 +165,7 @@ class Signals:
 
     def __init__(self, wake_poller: Callable[[], None]) -> None:
         self._wake_poller = wake_poller
-        self._targets: dict[int, _Target] = {}
+        self._targets: dict[int, Target] = {}
         self._past: dict[int, Any] = {}
         """What our handlers had replaced that were themselves replaced before they were removed."""
         self.arrived: deque[int] = deque()
@@ -177,12 +179,12 @@ class Signals:
             WrongThread: called off the main thread while that one is busy elsewhere.
 
         """
-        _check(signum)
+        check_signal(signum)
 
         def install() -> None:
             old = self._targets.get(signum)
             before = signal.getsignal(signum) if old is None else old.before
-            self._targets[signum] = _Target(color, work, inner, before)
+            self._targets[signum] = Target(color, work, inner, before)
             try:
                 signal.signal(signum, self._handle)
             except (OSError, ValueError):
@@ -197,7 +199,7 @@ class Signals:
 
     def remove(self, signum: int) -> bool:
         """Put back what handled the signal before. True if the signal was ours."""
-        _check(signum)
+        check_signal(signum)
         target = self._targets.get(signum)
         if target is None:
             return False
@@ -269,7 +271,8 @@ def _again(work: Work) -> Work:
     return fn, args, context.copy()
 
 
-def _check(signum: object) -> None:
+def check_signal(signum: object) -> None:
+    """Refuse what is no signal: ``TypeError`` or ``ValueError``."""
     if not isinstance(signum, int):
         raise TypeError(f"a signal number is an int, not {signum!r}")
     if signum not in signal.valid_signals():

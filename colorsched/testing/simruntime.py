@@ -1,0 +1,320 @@
+"""``SimRuntime``: a runtime on simulated time, one thread, and a schedule that can be had again."""
+
+from __future__ import annotations
+
+import signal
+import weakref
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from colorsched.aio.future import ColorFuture
+from colorsched.aio.tasks import Bond
+from colorsched.color import Color
+from colorsched.observed import ObservedColor, ObservedFuture
+from colorsched.ports import Doors, here
+from colorsched.runtime import Runtime
+from colorsched.sources.poller import open_poller
+from colorsched.sources.signals import Signals, Target, check_signal
+from colorsched.testing.errors import Aborted, CannotSimulate
+from colorsched.testing.simulation import Simulation, VirtualClock
+from colorsched.testing.strategies import Fifo, make_strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from colorsched.core.handle import Handle, Work
+    from colorsched.core.queue import ColorQueue
+    from colorsched.core.scheduler import Scheduler
+    from colorsched.events import Observer
+    from colorsched.ports import Poller
+    from colorsched.testing.strategies import Strategy
+
+T = TypeVar("T")
+
+#: So many steps end a run that does not come to rest.
+MOST_STEPS = 20_000
+
+
+class SimRuntime(Runtime):
+    """A ``Runtime`` in which everything happens on simulated time, one callback after the other.
+
+    It has the same API and runs the same programs: callbacks, coroutines, timers, asyncio. Nothing
+    runs until somebody waits: ``drain``, a future's ``result``, the end of the ``with`` block. Then
+    callbacks run one at a time, in an order drawn from ``seed``; the same seed, the same order.
+    The clock (``time()``, and asyncio's) jumps to the next timer when nothing else can happen.
+
+    Args:
+        seed: draws the schedule. None: the plain one, in which everybody takes turns.
+        workers: for programs that give it; what runs at once is up to the schedule.
+        strategy: makes the choices instead of a seed (``colorsched.testing.strategies``).
+        exception_handler: as of ``Runtime``.
+        observer: as of ``Runtime``.
+        most_steps: so many callbacks without coming to rest are a livelock.
+        apart: run main on a stack apart from those of callbacks; see ``testing.simulation``.
+
+    ``failures`` has what posted callbacks raised; ``schedule`` the choices made so far.
+
+    Not thread-safe: use it, as all that runs in it, from one thread.
+
+    Raises:
+        Stalled: while somebody waits for what cannot happen any more.
+        Livelock: the program does not come to rest.
+
+    >>> with SimRuntime(seed=1) as rt:
+    ...     for name in "abc":
+    ...         handle = rt.color(name).call_later(3600, print, name)
+    ...     rt.drain(), rt.time()
+    a
+    b
+    c
+    (True, 3600.0)
+
+    """
+
+    _simulation: Simulation
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        workers: int | None = None,
+        max_workers: int | None = None,
+        strategy: Strategy | None = None,
+        exception_handler: Callable[[BaseException], object] | None = None,
+        observer: Observer | None = None,
+        most_steps: int = MOST_STEPS,
+        apart: bool = True,
+    ) -> None:
+        if strategy is None:
+            strategy = Fifo() if seed is None else make_strategy("random", seed, length=0)
+        self._options = (strategy, most_steps, apart)
+        self._virtual = clock = VirtualClock()
+        self.failures: list[BaseException] = []
+        self.futures: list[SimFuture[Any]] = []
+        """Those of submitted and spawned work, for who asks what became of them."""
+        doors = Doors(
+            poller=LazyPoller,
+            clock=clock.read,
+            relax=_at_once,
+            thread=self._thread,
+        )
+        super().__init__(
+            workers,
+            max_workers,
+            exception_handler=exception_handler,
+            observer=observer,
+            doors=doors,
+        )
+        self._hub.signals = SimSignals(self._hub.poller.wake)
+
+    # -- what it is made of -----------------------------------------------------------------------
+
+    def _thread(self, target: Callable[[], None], name: str) -> Any:
+        return self._simulation.thread(target, name)
+
+    def _color_type(self) -> type[Color]:
+        return SimColor if self._shared.observer is None else ObservedSimColor
+
+    def _make_workers(self, count: int, most: int) -> Any:
+        strategy, most_steps, apart = self._options
+        self._simulation = simulation = Simulation(
+            self._scheduler,
+            self._hub,
+            self._virtual,
+            strategy=strategy,
+            most_steps=most_steps,
+            apart=apart,
+            count=count,
+        )
+        simulation.rested = self._rested
+        simulation.began = self._shared.generators.install
+        self._shared.set_pool(SimPool(self))  # type: ignore[arg-type]  # stands in for the pool of threads
+        return simulation
+
+    def _wait(self, bell: Any, timeout: float | None) -> bool:
+        return self._simulation.wait(lambda: bell.rung, timeout, "quiet")
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, Aborted):
+            self.failures.append(error)
+            super()._failed(error)
+
+    # -- for tests --------------------------------------------------------------------------------
+
+    @property
+    def choices(self) -> Sequence[int]:
+        """The choices made so far; ``Recorded(choices)`` makes them again."""
+        return tuple(self._simulation.choices)
+
+    @property
+    def steps(self) -> int:
+        """How many callbacks were taken to be run."""
+        return self._simulation.steps
+
+    def settle(self) -> None:
+        """Let everything happen that can, timers and all, and return.
+
+        Unlike ``drain`` it does not insist: callbacks and coroutines that wait for ever are left.
+        """
+        self._simulation.settle()
+
+    def send_signal(self, signum: int) -> None:
+        """Let the signal arrive: its handler in this runtime, if there is one, is posted.
+
+        Raises:
+            ValueError: there is no such signal.
+
+        """
+        if signum not in signal.valid_signals():
+            raise ValueError(f"there is no signal {signum} on this platform")
+        self._hub.signals.arrived.append(signum)
+        self._hub.signals.deliver()
+
+    def discard(self) -> None:
+        """End the run as it stands: what has not happened will not."""
+        self._simulation.close()
+
+
+class _Points:
+    """What colors of a simulation do besides: where they are posted to, somebody else may go on.
+
+    In main that is after every post. In a callback it is only after the second one to the same
+    color: what others post to it may come in between. Elsewhere it makes no difference whether
+    others go on before or after the callback.
+    """
+
+    _posted_at = -1
+    _scheduler: Scheduler
+
+    def post(self, fn: Callable[..., object], /, *args: Any) -> Handle:
+        handle: Handle = super().post(fn, *args)  # type: ignore[misc]  # a mixin before Color
+        self._point()
+        return handle
+
+    def post_handle(self, handle: Handle) -> None:
+        super().post_handle(handle)  # type: ignore[misc]  # a mixin before Color
+        self._point()
+
+    def _point(self) -> None:
+        runtime = self._scheduler.runtime()
+        simulation: Simulation = runtime._simulation
+        lane = here.lane
+        if lane is None:
+            simulation.point()
+        elif lane.color is not None:
+            if self._posted_at == simulation.steps:
+                simulation.point()
+            self._posted_at = simulation.steps
+
+
+class SimFuture(ColorFuture[T]):
+    """A future whose waiters let the simulation go on."""
+
+    asked = False
+    """Whether somebody wanted to know the outcome."""
+
+    def __init__(self, color: ColorQueue, waits: Any) -> None:
+        super().__init__(color, waits)
+        color._scheduler.runtime().futures.append(self)
+
+    def _wait(self, timeout: float | None) -> float | None:
+        simulation: Simulation = self.color._scheduler.runtime()._simulation
+        simulation.wait(self.done, timeout, f"the result of work in {self.color.key!r}")
+        return 0
+
+    def result(self, timeout: float | None = None) -> T:
+        self.asked = True
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self.asked = True
+        return super().exception(timeout)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        self.asked = True
+        return super().__await__()
+
+    def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
+        if not isinstance(getattr(fn, "__self__", None), Bond):
+            self.asked = True
+        super().add_done_callback(fn)
+
+
+class ObservedSimFuture(SimFuture[T], ObservedFuture[T]):
+    """The same, of a runtime that has an observer."""
+
+
+class SimColor(_Points, Color):
+    """A color of a simulation."""
+
+    future_type = SimFuture
+
+
+class ObservedSimColor(_Points, ObservedColor):
+    """A color of a simulation that has an observer."""
+
+    future_type = ObservedSimFuture
+
+
+class SimPool(Executor):
+    """What stands for the pool of threads: each call is a callback of a color of its own."""
+
+    def __init__(self, runtime: SimRuntime) -> None:
+        self._runtime = weakref.ref(runtime)
+        self._count = 0
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        runtime = self._runtime()
+        if runtime is None:
+            raise CannotSimulate("the simulation that this pool of threads belongs to is gone")
+        self._count += 1
+        future: Future[T] = runtime.color(f"thread {self._count}").submit(fn, *args, **kwargs)
+        return future
+
+
+class SimSignals(Signals):
+    """Signals that come from the test alone; the process's own handlers are left as they are."""
+
+    def add(self, color: ColorQueue, signum: int, work: Work, *, inner: bool) -> None:
+        """As of ``Signals``; no handler of the process is touched."""
+        check_signal(signum)
+        self._targets[signum] = Target(color, work, inner, None)
+
+    def remove(self, signum: int) -> bool:
+        """As of ``Signals``."""
+        check_signal(signum)
+        return self._targets.pop(signum, None) is not None
+
+
+class LazyPoller:
+    """Looks at real descriptors, made when the first is watched, and never waits for them."""
+
+    def __init__(self) -> None:
+        self._real: Poller | None = None
+
+    def arm(self, fd: int, mask: int) -> None:
+        """As of a real poller."""
+        if self._real is None:
+            self._real = open_poller()
+        self._real.arm(fd, mask)
+
+    def disarm(self, fd: int) -> None:
+        """As of a real poller."""
+        if self._real is not None:
+            self._real.disarm(fd)
+
+    def wait(self, timeout: float | None) -> Sequence[tuple[int, int]]:
+        """What is ready now."""
+        return () if self._real is None else self._real.wait(0)
+
+    def wake(self) -> None:
+        """Nobody sleeps."""
+
+    def close(self) -> None:
+        """Give the real one back."""
+        if self._real is not None:
+            self._real.close()
+
+
+def _at_once(_is_over: Callable[[], object]) -> None:
+    """Nobody else would run."""
