@@ -37,7 +37,7 @@ SHOWN = 16
 SHOWN_STATE = 400
 
 
-class NotLinearizable(ColorschedError, AssertionError):  # noqa: N818 - reads as the finding it is
+class NotLinearizable(ColorschedError, AssertionError):
     """No order of the operations explains what they answered. The message shows where it fails.
 
     Attributes:
@@ -67,7 +67,7 @@ class NotLinearizable(ColorschedError, AssertionError):  # noqa: N818 - reads as
         self.stuck = tuple(stuck)
 
 
-class Undecided(ColorschedError, RuntimeError):  # noqa: N818 - a verdict, as NotLinearizable is
+class Undecided(ColorschedError, RuntimeError):
     """The budget ran out before it was known whether the history is linearizable."""
 
 
@@ -117,8 +117,9 @@ def linearizable(
     """
     if budget < 1:
         raise ValueError(f"budget must be at least 1 step, not {budget}")
+    fingerprint = model.fingerprint(model.initial())
     try:
-        hash(model.fingerprint(model.initial()))
+        hash(fingerprint)
     except TypeError as error:
         raise TypeError(
             f"states of {type(model).__name__} are not hashable ({error}): use tuples, frozensets "
@@ -151,7 +152,7 @@ def linearizable(
 # ---- the search
 
 
-class _Spent(Exception):  # noqa: N818 - caught above, nobody else sees it
+class _Spent(Exception):
     """The budget ran out."""
 
 

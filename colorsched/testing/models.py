@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from abc import ABC, abstractmethod
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -103,6 +105,14 @@ class _ByValue:
         return 0  # what has been done tells most states apart already
 
 
+class _ByContent(pickle.Pickler):
+    """Pickles objects of classes that are local to a function too, as those of tests may be."""
+
+    def persistent_id(self, value: object) -> int | None:
+        """Classes and functions are what they are; all else is pickled by its content."""
+        return id(value) if isinstance(value, (type, FunctionType)) else None
+
+
 class _Sequential(Model[Any]):
     def __init__(
         self, factory: Callable[[], Any], fingerprint: Callable[[Any], Hashable] | None
@@ -124,8 +134,10 @@ class _Sequential(Model[Any]):
             return self._fingerprint(state)
         if _overrides(state, "__eq__"):
             return _ByValue(state)
+        pickled = io.BytesIO()
         try:
-            return pickle.dumps(state)
+            _ByContent(pickled).dump(state)
+            return pickled.getvalue()
         except Exception as error:
             raise TypeError(
                 f"{state!r} can't be pickled, so its states can't be told apart. Define __eq__ in "

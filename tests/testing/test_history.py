@@ -134,7 +134,7 @@ class TestCalls:
 
 
 class TestFollow:
-    def test_the_call_ends_with_the_future(self) -> None:
+    def test_the_call_ends_with_the_future(self, caplog: pytest.LogCaptureFixture) -> None:
         history = History()
         futures: list[Future[int]] = [Future() for _ in range(3)]
         for number, future in enumerate(futures):
@@ -146,6 +146,7 @@ class TestFollow:
         failed, answered, _ = history
         assert isinstance(failed.error, KeyError)
         assert answered.result == 5
+        assert not caplog.records  # where futures report what a callback of theirs raised
 
     def test_the_block_leaves_the_outcome_to_the_future(self) -> None:
         history, future = History(), Future[int]()
@@ -203,7 +204,7 @@ class TestRecord:
             return number
 
         async def main() -> None:
-            assert await asyncio.gather(fetch(1), fetch(2)) == [1, 2]
+            assert list(await asyncio.gather(fetch(1), fetch(2))) == [1, 2]
 
         asyncio.run(main())
         assert order[0]

@@ -192,6 +192,32 @@ class TestRegister:
         linearizable(history(pending, ("read() = 0", "  |-|")), model)
         linearizable(history(pending), model)
 
+    def test_a_pending_operation_is_kept_for_when_it_is_needed(self, model: Model[Any]) -> None:
+        """The search comes to the same point by ways that use up more of them, or others."""
+        linearizable(
+            history(
+                ("cas(1, 2)", "|"),
+                ("cas(0, 1)", " |"),
+                ("read() = 2", "  |--|"),
+                ("write(1)", "   |"),
+            ),
+            model,
+        )
+        linearizable(
+            history(
+                ("cas(0, 0) = False", "|---|"),
+                ("cas(1, 1) = True", " |----|"),
+                ("write(2)", "  |"),
+                ("write(1)", "   |"),
+                ("write(0)", "       |"),
+                ("read() = 2", "        |--|"),
+            ),
+            model,
+        )
+
+    def test_what_touches_overlaps(self, model: Model[Any]) -> None:
+        linearizable(history(("write(1)", "|-|"), ("read() = 0", "  |-|")), model)
+
 
 class TestQueue:
     """Figure 1 of Herlihy and Wing, 1990."""
@@ -253,6 +279,30 @@ class TestOtherObjects:
         linearizable(history(added, ("__contains__(1) = False", "  |---|")), model)
         linearizable(history(added, ("remove(1) ! KeyError", "  |---|")), model)
         fails(history(added, ("remove(1)", "  |---|"), ("remove(1)", "   |----|")), model)
+
+    def test_states_are_compared_by_value(self) -> None:
+        """Both orders of the first two must be tried: they do not lead to the same state."""
+        model: Model[collections.deque[int]] = Model.from_sequential(collections.deque)
+        appends = [("append(1)", "|---|"), ("append(2)", "  |---|")]
+        for first, second in ((1, 2), (2, 1)):
+            linearizable(
+                history(
+                    *appends,
+                    (f"popleft() = {first}", "         |-|"),
+                    (f"popleft() = {second}", "             |-|"),
+                ),
+                model,
+            )
+
+    def test_a_pending_operation_may_have_failed_and_left_its_traces(self) -> None:
+        class Fragile(Cell):
+            def spoil(self) -> None:
+                self.value = 7
+                raise ValueError
+
+        model: Model[Fragile] = Model.from_sequential(Fragile)
+        linearizable(history(("spoil()", "|"), ("read() = 7", "  |-|")), model)
+        fails(history(("spoil()", "|-|"), ("read() = 7", "    |-|")), model)
 
     def test_what_is_not_determined(self) -> None:
         class Bag(Model[frozenset[int]]):
@@ -583,13 +633,13 @@ class TestBadInput:
     def test_states_that_cannot_be_told_apart(self) -> None:
         class Odd:
             def __init__(self) -> None:
-                self.fn: Callable[[], int] = lambda: 1
+                self.lock = threading.Lock()
 
             def __deepcopy__(self, memo: object) -> Odd:
                 return Odd()
 
             def read(self) -> int:
-                return self.fn()
+                return 1
 
         operations = history(("read() = 1", "|-|"))
         with pytest.raises(TypeError, match="can't be pickled"):
