@@ -82,6 +82,7 @@ class ObservedColor(Color):
         assert observer is not None
         number = next(shared.numbers)
         ticket = Watched(observer, number, self.key, fn, "dispatch", here.ticket)
+        ticket.call = fn
         observer.posted(ticket)
         super()._run_inside(lane, ticket, args)
 

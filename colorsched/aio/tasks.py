@@ -24,6 +24,11 @@ class JobHandle(Handle):
 
     __slots__ = ()
 
+    def subject(self) -> Callable[..., object]:
+        """What was submitted or spawned."""
+        fn: Callable[..., object] = self[1][1]
+        return fn
+
     def _dropped(self, args: tuple[Any, ...]) -> None:
         if args[0].cancel():
             args[0].set_running_or_notify_cancel()  # those in concurrent.futures.wait() wait for it

@@ -51,6 +51,16 @@ class Handle(list[Any]):
         """Why the callback did not and will not run: ``"cancelled"``, ``"shut down"``, or None."""
         return getattr(self, "_why", None)
 
+    def subject(self) -> Callable[..., object]:
+        """The function or coroutine that all this is about, for whoever shows it.
+
+        Raises:
+            IndexError: the handle is empty: cancelled.
+
+        """
+        fn: Callable[..., object] = self[0]
+        return fn
+
     def _drop(self, why: str) -> bool:
         try:
             self.pop(CLAIM)

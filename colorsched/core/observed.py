@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 class Watched(Ticket):
     """A ticket in the place of its callback: to call it is to run that, and to tell."""
 
-    __slots__ = ()
+    __slots__ = ("call",)
+
+    call: Callable[..., object]
+    """What to run: not always what the ticket shows, which is what the user posted."""
 
     def __call__(self, *args: Any) -> None:
         before = here.ticket
@@ -27,7 +30,7 @@ class Watched(Ticket):
         observer = self.observer
         observer.started(self)
         try:
-            self.fn(*args)
+            self.call(*args)
         except EndTurn:
             observer.ended(self, None)
             raise
@@ -79,17 +82,18 @@ class ObservedQueue(deque["Handle"]):
     def announce(self, handle: Handle) -> None:
         """Put a ticket in the place of the handle's callback, and tell that it is posted."""
         try:
-            fn = handle[0]
+            call, fn = handle[0], handle.subject()
         except IndexError:
             return  # cancelled before it was posted, as timers are
-        if type(fn) is Watched:
-            fn = fn.fn  # a descriptor's handle, posted again
+        if isinstance(call, Watched):  # a descriptor's handle, posted again
+            call, fn = call.call, call.fn
         by = here.ticket
         if by is None and here.lane is not None:
             kind = "timer" if hasattr(handle, "when") else "io"
         else:
             kind = "loop" if handle.inner else "post"
         ticket = Watched(self.observer, next(self.numbers), self.key, fn, kind, by)
+        ticket.call = call
         self.observer.posted(ticket)
         try:
             handle[0] = ticket

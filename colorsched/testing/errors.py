@@ -31,7 +31,7 @@ class Livelock(TestingError, AssertionError):
         self.steps = steps
         self.colors = tuple(colors)
         super().__init__(
-            f"no rest after {steps} steps, the last half with fair turns; still ready: "
+            f"no rest after {steps} steps, half of them fair; still ready: "
             f"{', '.join(colors) or 'nobody'}. If the program needs more, give it more: most_steps=."
         )
 

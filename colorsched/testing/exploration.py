@@ -1,0 +1,293 @@
+"""Run a program under many schedules, and explain the smallest that fails."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from colorsched.errors import ColorschedError
+from colorsched.events import Observer
+from colorsched.testing.errors import NeedsThreads, TestingError
+from colorsched.testing.minimize import minimize, switches
+from colorsched.testing.pairs import PairCoverage, PairWatch
+from colorsched.testing.program import Program
+from colorsched.testing.races import RaceDetector
+from colorsched.testing.schedule import Schedule
+from colorsched.testing.simruntime import MOST_STEPS
+from colorsched.testing.strategies import Recorded, check_strategy, make_strategy, strategies
+from colorsched.testing.timeline import Narrated, Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colorsched.testing.program import Failure, Main, Run
+    from colorsched.testing.strategies import Strategy
+
+
+class NoChoice(UserWarning):
+    """The schedule had nothing to choose: the program shows nothing about its order."""
+
+
+class Nondeterministic(TestingError, AssertionError):
+    """The same schedule gave two different runs: something but the schedule decides."""
+
+
+class ScheduleFailed(ColorschedError, AssertionError):
+    """A schedule under which the program fails, and how to see it again.
+
+    Attributes:
+        schedule: the text that ``replay`` takes.
+        failure: what was wrong (``failure.kind``, ``failure.error``, ``failure.races``).
+        timeline: the run as a picture.
+        switches: how many choices of the schedule are not the plain one.
+
+    """
+
+    def __init__(self, *, schedule: str, failure: Failure, timeline: str, story: str) -> None:
+        self.schedule = schedule
+        self.failure = failure
+        self.timeline = timeline
+        self.switches = switches(Schedule.parse(schedule).choices)
+        super().__init__(story)
+
+
+@frozen(kw_only=True)
+class Exploration:
+    """What an exploration without a failure has seen.
+
+    Attributes:
+        schedules: how many schedules were run.
+        distinct: how many of them were different.
+        steps: how many callbacks they ran.
+        pairs: which conflicting accesses were seen in both orders; None without race detection.
+
+    """
+
+    schedules: int
+    distinct: int
+    steps: int
+    pairs: PairCoverage | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.schedules} schedules, {self.distinct} of them distinct, {self.steps} steps"
+        return text if self.pairs is None or not self.pairs.total else f"{text}, {self.pairs}"
+
+
+def explore(
+    main: Main,
+    *,
+    schedules: int = 200,
+    seed: int = 0,
+    strategy: str = "portfolio",
+    depth: int = 3,
+    races: bool = True,
+    twice: bool = False,
+    shrink: bool = True,
+    most_steps: int = MOST_STEPS,
+) -> Exploration:
+    """Run a program under many schedules; the first that fails is made small and raised.
+
+    ``main(rt)`` gets a fresh ``SimRuntime`` for each schedule and posts the program. It may return
+    a check, called when nothing can happen any more, which raises what it does not like. An
+    ``async def main(rt)`` runs in the default color. A run fails if a callback or the check raises,
+    if an exception of submitted work goes unseen, if two accesses to something shared race, or if
+    it does not come to a good end: somebody waits for ever, or runs for ever.
+
+    Args:
+        main: the program. It must do the same whenever the schedule is the same.
+        schedules: how many; the first is the plain one, in which everybody takes turns.
+        seed: draws the others. The same seed, the same schedules.
+        strategy: ``portfolio``, ``random``, ``pct``, ``deviations`` or ``fifo``.
+        depth: up to how many ordered steps PCT aims at, and how many deviations.
+        races: whether to look for races.
+        twice: run each schedule twice, and compare, to unmask what is not determined by it.
+        shrink: whether to make a failing schedule small.
+        most_steps: so many callbacks without coming to rest are a livelock.
+
+    Raises:
+        ScheduleFailed: a schedule fails.
+        Nondeterministic: a schedule gave two different runs.
+        ValueError: an argument is out of range.
+
+    >>> def main(rt):
+    ...     total = []
+    ...     rt.color("red").post(total.append, "red")
+    ...     rt.color("blue").post(total.append, "blue")
+    ...
+    ...     def check():
+    ...         assert total == ["red", "blue"], total
+    ...
+    ...     return check
+    >>> try:
+    ...     explore(main)
+    ... except ScheduleFailed as failed:
+    ...     print(failed.schedule, failed.switches)
+    cs1:-/1/0=1 1
+
+    """
+    if schedules < 1:
+        raise ValueError(f"schedules must be at least 1, not {schedules}")
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1, not {depth}")
+    check_strategy(strategy)
+    pairs = PairCoverage() if races else None
+    detectors: list[Callable[[], Observer]] = []
+    if races:
+        detectors.append(RaceDetector)
+    explorer = _Explorer(Program(main=main, most_steps=most_steps, detectors=detectors), pairs)
+    length = 0
+    seen: set[tuple[int, ...]] = set()
+    steps = chances = 0
+    for number, (kind, roll) in enumerate(
+        islice(strategies(strategy, seed, depth=depth), schedules), 1
+    ):
+        make = partial(make_strategy, kind, roll, length=length)
+        run = explorer.run_twice(make) if twice else explorer.run(make)
+        length = len(run.choices)
+        seen.add(run.choices)
+        steps += run.steps
+        chances += length
+        if run.failure is not None:
+            nth = f"schedule {number} of {schedules} ({kind}, seed {seed})"
+            raise explorer.explain(run, nth, shrink=shrink)
+    if not chances:
+        warnings.warn(
+            "no schedule had anything to choose: the program posts to one color alone, or waits "
+            "after each post. It shows nothing about its order.",
+            NoChoice,
+            stacklevel=2,
+        )
+    return Exploration(schedules=schedules, distinct=len(seen), steps=steps, pairs=pairs)
+
+
+def replay(
+    schedule: str, main: Main | None = None, *, races: bool = True, most_steps: int = MOST_STEPS
+) -> Exploration:
+    """Run one schedule again, as an exploration printed it.
+
+    Args:
+        schedule: ``cs1:...``.
+        main: the program; needed if the schedule does not name it.
+        races: as of ``explore``.
+        most_steps: as of ``explore``.
+
+    Raises:
+        ScheduleFailed: it fails, as it did.
+        Nondeterministic: the program took another path than when the schedule was recorded: it
+            has changed since, or something but the schedule decides what it does.
+        BadSchedule: the text is no schedule, or names a program that is not there.
+
+    """
+    recorded = Schedule.parse(schedule)
+    program = Program(
+        main=recorded.main() if main is None else main,
+        most_steps=most_steps,
+        detectors=[RaceDetector] if races else [],
+    )
+    explorer = _Explorer(program, None)
+    made: list[Recorded] = []
+
+    def again() -> Recorded:
+        made.append(Recorded(recorded.choices))
+        return made[-1]
+
+    run = explorer.run(again)
+    if run.failure is not None:
+        raise explorer.explain(run, "the schedule", shrink=False)
+    if made[-1].strayed or len(run.choices) != len(recorded.choices):
+        raise Nondeterministic(
+            f"this schedule has {len(recorded.choices)} choices, but the program made "
+            f"{len(run.choices)} now, and did not fail: it has changed since, or something else "
+            "than the schedule decides what it does (time, random numbers, hash order, threads)"
+        )
+    return Exploration(schedules=1, distinct=1, steps=run.steps)
+
+
+class _Explorer:
+    """Runs one program, apart from main's stack once that is needed."""
+
+    def __init__(self, program: Program, pairs: PairCoverage | None) -> None:
+        self._program = program
+        self._pairs = pairs
+
+    def run(self, make: Callable[[], Strategy], *observers: Callable[[], Observer]) -> Run:
+        """Run the program once; begin again if it turns out to need threads."""
+        if self._pairs is not None and not observers:
+            observers = (partial(PairWatch, self._pairs),)
+        try:
+            return self._program.run(make(), *(observer() for observer in observers))
+        except NeedsThreads:
+            self._program = evolve(self._program, apart=True)
+            return self._program.run(make(), *(observer() for observer in observers))
+
+    def run_twice(self, make: Callable[[], Strategy]) -> Run:
+        """Run the same schedule twice.
+
+        Raises:
+            Nondeterministic: the two runs differ.
+
+        """
+        timelines: list[Timeline] = []
+
+        def timeline() -> Timeline:
+            timelines.append(Timeline())
+            return timelines[-1]
+
+        first = self.run(make, timeline)
+        before = timelines[-1]
+        second = self.run(make, timeline)
+        difference = before.difference(timelines[-1])
+        if difference is None and first.choices != second.choices:
+            difference = "they had to choose among others"
+        if difference is not None:
+            raise Nondeterministic(
+                f"the same schedule gave two runs: {difference}. Something else than the schedule "
+                "decides what the program does (time, random numbers, hash order, threads)."
+            )
+        return first
+
+    def explain(self, run: Run, nth: str, *, shrink: bool) -> ScheduleFailed:
+        """Make the failing schedule small, and say all that there is to say."""
+        failure = run.failure
+        assert failure is not None
+        choices = run.choices
+        identity = failure.identity
+
+        def fails(candidate: tuple[int, ...]) -> tuple[int, ...] | None:
+            again = self.run(lambda: Recorded(candidate), Observer)
+            same = again.failure is not None and again.failure.identity == identity
+            return again.choices if same else None
+
+        if shrink:
+            choices = minimize(choices, fails)
+        told: list[tuple[Timeline, Narrated]] = []
+
+        def narrate() -> Narrated:
+            timeline = Timeline()
+            told.append((timeline, Narrated(choices, timeline)))
+            return told[-1][1]
+
+        last = self.run(narrate, lambda: told[-1][0])
+        timeline, narrated = told[-1]
+        if last.failure is None or last.failure.identity != identity:
+            raise Nondeterministic(
+                f"{nth} fails ({failure}), but not when it is run again: something else than the "
+                "schedule decides what the program does (time, random numbers, hash order, threads)"
+            ) from failure.error
+        failure = last.failure
+        schedule = str(Schedule.of(self._program.main, last.choices))
+        picture = timeline.draw()
+        lines = [f"{nth} fails: {failure}", "", picture, "", narrated.tell()]
+        lines += [race.explain() for race in failure.races]
+        if self._pairs is not None and self._pairs.total:
+            lines.append(f"coverage: {self._pairs}")
+        lines.append(f'run it again: colorsched.testing.replay("{schedule}")')
+        failed = ScheduleFailed(
+            schedule=schedule, failure=failure, timeline=picture, story="\n".join(lines)
+        )
+        failed.__cause__ = failure.error
+        return failed

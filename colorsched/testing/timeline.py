@@ -1,0 +1,148 @@
+"""A run as a picture in text: a row for each color, a column for each step.
+
+red   |#3 load |........|#5 save |
+blue  |........|#4 bump |........|
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from colorsched.events import Observer
+from colorsched.testing.strategies import Recorded
+from colorsched.testing.trace_names import Texts, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from colorsched.events import Ticket
+
+#: Widest picture, in characters; longer runs go on below.
+WIDTH = 100
+
+#: Longest name of a callback in it.
+NAME = 24
+
+#: Only so many steps before the end are shown.
+STEPS = 40
+
+
+class Timeline(Observer):
+    """Writes down which callback ran when, and where the schedule was not the plain one."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, int, str]] = []
+        self._texts = Texts()
+
+    def started(self, ticket: Ticket) -> None:
+        """A step."""
+        self._steps.append((self.text_of(ticket.key), ticket.number, _short(ticket.fn)))
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def text_of(self, key: Any) -> str:
+        """A color's key, as it stands in the picture."""
+        return key if isinstance(key, str) else self._texts.of(key)
+
+    def label_after(self, color: str, count: int) -> str | None:
+        """The first callback of a color after so many steps, such as ``red#5``."""
+        for name, number, _ in self._steps[count:]:
+            if name == color:
+                return f"{name}#{number}"
+        return None
+
+    def difference(self, other: Timeline) -> str | None:
+        """Where another run of the same schedule parts from this one; None: nowhere."""
+        for place, (mine, its) in enumerate(zip_longest(self._steps, other._steps)):
+            if mine != its:
+                shown = ["nothing" if x is None else f"{x[0]}#{x[1]} {x[2]}" for x in (mine, its)]
+                return f"step {place} was {shown[0]} in the one and {shown[1]} in the other"
+        return None
+
+    def draw(self) -> str:
+        """The picture."""
+        steps = self._steps[-STEPS:]
+        if not steps:
+            return "nothing ran"
+        lines = []
+        hidden = len(self._steps) - len(steps)
+        if hidden:
+            lines.append(f"... {hidden} steps before")
+        rows = list(dict.fromkeys(color for color, _, _ in steps))
+        margin = max(map(len, rows)) + 2
+        for part in _parts(steps, WIDTH - margin):
+            cells = [f"#{number} {name} " for _, number, name in part]
+            for row in rows:
+                shown = (
+                    cell if color == row else "." * len(cell)
+                    for cell, (color, _, _) in zip(cells, part, strict=True)
+                )
+                lines.append(f"{row:<{margin}}|{'|'.join(shown)}|")
+            lines.append("")
+        return "\n".join(lines).rstrip()
+
+
+class Narrated(Recorded):
+    """Makes recorded choices again, and notes which of them were not plain."""
+
+    def __init__(self, choices: Sequence[int], timeline: Timeline) -> None:
+        super().__init__(choices)
+        self._timeline = timeline
+        self._deviations: list[tuple[int, Any, Any]] = []
+
+    def choose(self, options: Sequence[Any]) -> int:
+        """The recorded place."""
+        place = super().choose(options)
+        if place:
+            self._deviations.append((len(self._timeline), options[place], options[0]))
+        return place
+
+    interrupt = choose
+
+    def tell(self) -> str:
+        """The deviations in words: who went before whom."""
+        told = []
+        for count, first, then in self._deviations:
+            early = self._label(first, count)
+            late = self._label(then, count)
+            told.append(f"{early} before {late}")
+        number = len(told)
+        if not number:
+            return "the plain schedule: no deviation from FIFO"
+        return f"{number} deviation{'s' if number > 1 else ''} from FIFO: {'; '.join(told)}"
+
+    def _label(self, option: Any, count: int) -> str:
+        if not hasattr(option, "key"):
+            option = option.color  # a caller: the callback, or main, that was stopped
+            if option is None:
+                return "what main does next"
+        text = self._timeline.text_of(option.key)
+        return self._timeline.label_after(text, count) or text
+
+
+def _parts(steps: list[tuple[str, int, str]], width: int) -> list[list[tuple[str, int, str]]]:
+    parts: list[list[tuple[str, int, str]]] = [[]]
+    used = 0
+    for step in steps:
+        size = len(f"#{step[1]} {step[2]} ") + 1
+        if used + size > width and parts[-1]:
+            parts.append([])
+            used = 0
+        parts[-1].append(step)
+        used += size
+    return parts
+
+
+def _short(fn: Any) -> str:
+    """A callback's name, short; a task's step has that of its coroutine."""
+    name = name_of(fn)
+    if name.startswith("TaskStep"):
+        # asyncio's own wrapper of a first step keeps the task to itself.
+        tasks = [found for found in gc.get_referents(fn) if isinstance(found, asyncio.Task)]
+        name = getattr(tasks[0].get_coro(), "__qualname__", name) if tasks else name
+    name = name.rpartition("<locals>.")[2]
+    return name if len(name) <= NAME else name[: NAME - 1] + "…"
