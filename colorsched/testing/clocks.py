@@ -204,9 +204,10 @@ class MustOrder(Observer):
     - *Queue.* If of two posts to one queue the first must come before the second, the callbacks run
       in that order, as a queue is first in, first out; and what must come before the first one's
       end comes before the second one's start. That posts *happened* in some order says nothing: it
-      is their posters that must be in order. A color has two queues, for what is posted and for its
-      asyncio loop, since a held color lets one wait and not the other. A coroutine's first step
-      overtakes its loop's queue, so it is in neither; nor are timers and sources.
+      is their posters that must be in order, up to the posts (they may stop between two of them).
+      A color has two queues, for what is posted and for its asyncio loop, since a held color lets
+      one wait and not the other. A coroutine's first step overtakes its loop's queue, so it is in
+      neither; nor are timers and sources.
     - *Await.* A future's outcome is seen in the middle of a callback. It might have started before
       that outcome, and have waited or done something else; so what was joined comes before what
       it does next, not before its start. (When it did wait, the one that completed the future

@@ -103,20 +103,26 @@ class PairWatch(MustOrder):
             if other is not ticket and not self.before_next(other, ticket):
                 self.coverage.saw(name, other_end, end)
         if write:
-            if not since.writes or next(iter(since.writes))[0] is not ticket:
-                since.writes.clear()
-                since.reads.clear()
+            since.begin(ticket)
             since.writes[ticket, end] = None
         else:
             since.reads[ticket, end] = None
 
 
 class _Since:
-    """The last callback's writes to something, and the reads since; kept in order."""
+    """What the last writing callback did to something, and the reads since; kept in order."""
 
-    __slots__ = ("reads", "target", "writes")
+    __slots__ = ("reads", "target", "writer", "writes")
 
     def __init__(self, target: object) -> None:
-        self.target = target
+        self.target = target  # kept alive: it is known by its identity
+        self.writer: Ticket | None = None
         self.writes: dict[tuple[Ticket, End], None] = {}
         self.reads: dict[tuple[Ticket, End], None] = {}
+
+    def begin(self, writer: Ticket) -> None:
+        """Forget what others did before; what the writer itself did stays."""
+        if writer is not self.writer:
+            self.writer = writer
+            self.writes.clear()
+            self.reads = {access: None for access in self.reads if access[0] is writer}
