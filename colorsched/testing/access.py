@@ -92,8 +92,8 @@ class Site(NamedTuple):
 #: Code that acts for its caller when it copies, compares, prints or goes through an object.
 _HELPERS = (
     GENERATED,
-    *(str(Path(module.__file__).parent) + os.sep for module in (attr, collections, json)),
-    *(module.__file__ for module in (copy, dataclasses, random, reprlib)),
+    *(f"{Path(module.__file__ or '').parent}{os.sep}" for module in (attr, collections, json)),
+    *(module.__file__ or GENERATED for module in (copy, dataclasses, random, reprlib)),
     Mapping.get.__code__.co_filename,
 )
 _KIT = str(Path(__file__).parent) + os.sep

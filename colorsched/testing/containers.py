@@ -46,6 +46,7 @@ TABLES: dict[type, Table] = {
 UNWATCHED = frozenset(
     {
         *("__class_getitem__", "__getattribute__", "__hash__", "__init__", "__new__", "__sizeof__"),
+        *("__missing__", "__reduce__"),
         *("__dict__", "__doc__", "__module__", "__weakref__"),
         *("_keep_positive", "default_factory", "fromkeys", "maxlen"),
     }

@@ -301,7 +301,7 @@ class _Keys(KeysView[Any]):
     _mapping: Any
 
     def __reversed__(self) -> Iterator[Any]:
-        return reversed(self._mapping)
+        return iter(reversed(self._mapping))
 
     def __repr__(self) -> str:
         return f"dict_keys({list(self)!r})"
