@@ -136,7 +136,7 @@ def shared(cls: C | None = None, /, *, containers: Containers = "watched") -> C 
     def decorate(cls: C) -> C:
         for name in _fields(cls):
             descriptor = _inherited(cls, name)
-            if not isinstance(descriptor, _Field) or descriptor.containers != containers:
+            if not isinstance(descriptor, Field) or descriptor.containers != containers:
                 setattr(cls, name, _field(cls, name, descriptor, containers))
         for member in vars(cls).values():
             _relabel(member)
@@ -159,7 +159,7 @@ def _fields(cls: object) -> Iterable[str]:
     )
 
 
-class _Field(property):
+class Field(property):
     """A field that reports its uses; ``inner`` is the slot it stands before, if there is one."""
 
     inner: Any
@@ -173,9 +173,9 @@ def _inherited(cls: type, name: str) -> Any:
 _NOTHING = object()
 
 
-def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> _Field:
+def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Field:
     """The property of one field: in front of a slot, or of the instance's dictionary."""
-    if isinstance(descriptor, _Field):
+    if isinstance(descriptor, Field):
         descriptor = descriptor.inner
     label = f"{cls.__name__}.{name}"
     if hasattr(descriptor, "__set__"):
@@ -201,7 +201,7 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> _Fi
         write(self, name, label)
         delete(self)
 
-    field = _Field(fget, fset, fdel)
+    field = Field(fget, fset, fdel)
     field.inner = descriptor
     field.containers = containers
     return field
