@@ -109,7 +109,7 @@ class _Writer:
     _most: int
     _origins: dict[str, _Origin] = field(init=False, factory=dict)
     _begin: int | None = field(init=False, default=None)
-    _now: int = field(init=False, default=0)
+    _now: int = field(init=False, default=-1)
     _comma: str = field(init=False, default="")
     _looks: dict[str, Callable[[Event, _Origin], None]] = field(init=False)
 
