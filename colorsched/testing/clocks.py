@@ -256,7 +256,6 @@ class MustOrder(Observer):
             self._queues[queue] = inside | step.bit
             poster.issued |= step.bit
         step.issued |= poster.issued
-        step.trail |= step.past
 
     def started(self, ticket: Ticket) -> None:
         """Those ahead in the queue have run by now, so their trails are complete."""

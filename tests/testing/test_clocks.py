@@ -44,6 +44,15 @@ def test_what_one_learns_others_do_not() -> None:
     assert blue.knows(1, 2)
 
 
+def test_news_of_one_color_may_be_old_news_of_another() -> None:
+    red, blue, green = (ColorClock(n, n) for n in (1, 2, 3))
+    blue.join(red.send())
+    green.join(red.send())
+    green.join(blue.send())
+    assert green.knows(1, 2)
+    assert green.knows(2, 1)
+
+
 def test_joining_twice_or_an_older_snapshot_changes_nothing() -> None:
     red, blue = ColorClock(1, "red"), ColorClock(2, "blue")
     old, new = red.send(), red.send()
@@ -156,14 +165,18 @@ def test_what_a_source_posts_comes_after_its_plan_alone(
 
 def test_a_first_step_of_a_coroutine_overtakes_its_loop(must: MustOrder, stream: Stream) -> None:
     p = stream.run(None, "p")
-    job = stream.post(p, "red")
-    late = stream.post(p, "red", "loop")
+    before, job = stream.post(p, "red"), stream.post(p, "red")
+    stream.start(before)
+    inside = stream.run(before, "green", "dispatch")
+    late = stream.post(inside, "red", "loop")
+    stream.end(inside)
+    stream.end(before)
     stream.start(job)
     step = stream.run(job, "red", "loop")
     stream.end(step)
     stream.end(job)
     stream.end(stream.start(late))
-    assert orders(must, job, step) == FIRST
+    assert orders(must, job, step) == orders(must, inside, step) == FIRST
     assert orders(must, late, step) == NEITHER
 
 

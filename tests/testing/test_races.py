@@ -181,6 +181,16 @@ def test_a_dispatched_callback_is_part_of_its_dispatcher(
     assert detector.races
 
 
+def test_what_its_color_does_after_a_dispatched_callback_is_not_ordered(
+    detector: RaceDetector, stream: Stream, thing: Thing
+) -> None:
+    a = stream.run(None, "red")
+    stream.end(stream.run(a, "blue", "dispatch"))
+    stream.write(stream.run(None, "blue"), thing)
+    stream.read(a, thing)
+    assert detector.races
+
+
 @pytest.mark.parametrize("kind", ["timer", "io"])
 def test_a_timer_comes_after_who_set_it_and_nobody_else(
     kind: str, detector: RaceDetector, stream: Stream, thing: Thing
@@ -440,7 +450,7 @@ class Walk:
 
 
 MOVES = (
-    *(Walk.post, Walk.post, Walk.start, Walk.start, Walk.start, Walk.end, Walk.dispatch),
+    *(Walk.post, Walk.start, Walk.start, Walk.end, Walk.end, Walk.dispatch, Walk.dispatch),
     *(Walk.access, Walk.access, Walk.access, Walk.complete, Walk.join, Walk.join),
     *(Walk.plan, Walk.fire, Walk.lock),
 )
@@ -507,6 +517,20 @@ def test_the_whole_story_names_the_ancestor_and_what_would_help(
         "  blue#6 work writes it at src/app.py:30, work",
         f"  {race.remedy}",
     ]
+
+
+def test_what_a_reader_started_comes_from_who_set_it(
+    detector: RaceDetector, stream: Stream, thing: Thing
+) -> None:
+    setter = stream.run(None, "red")
+    plan = stream.plan(setter, "green")
+    first = stream.fire(plan, "io")
+    child = stream.run(first, "blue")
+    stream.end(first)
+    stream.write(child, thing)
+    stream.write(stream.fire(plan, "io"), thing)
+    (race,) = detector.races
+    assert race.ancestor is setter
 
 
 def test_strangers_have_no_ancestor(detector: RaceDetector, stream: Stream, thing: Thing) -> None:
@@ -720,6 +744,8 @@ def test_pairs_are_counted_once_and_by_name() -> None:
     coverage.saw("a", BLUE, RED)
     assert str(coverage) == "1 of 2 conflicting pairs seen both ways"
     assert coverage.one_way() == [("b", BLUE, RED)]
+    coverage.saw("a", RED, BLUE)
+    assert coverage.both_ways == 1
 
 
 def test_a_place_conflicts_not_with_itself_in_one_color() -> None:
@@ -792,3 +818,14 @@ def test_all_reads_since_the_last_write_make_pairs() -> None:
     assert [first.color for _, first, _ in coverage.one_way()] == ["a", "b"]
     stream.write(tickets[0], thing, 3)
     assert coverage.total == 3
+
+
+def test_what_was_written_over_makes_no_pairs() -> None:
+    coverage = PairCoverage()
+    stream, thing = Stream(PairWatch(coverage)), Thing()
+    for line, key in enumerate(("a", "b", "c")):
+        stream.write(stream.run(None, key), thing, line)
+    assert [(first.color, second.color) for _, first, second in coverage.one_way()] == [
+        ("a", "b"),
+        ("b", "c"),
+    ]
