@@ -113,6 +113,9 @@ class Observer:
     def recalled(self, ticket: Ticket) -> None:
         """The callback that runs is one that ``ticket`` had planned."""
 
+    def looked(self, future: object) -> None:
+        """The code that runs asks whether a future has its outcome, or waits for it."""
+
     def completed(self, future: object) -> None:
         """The future of submitted work is about to get its outcome, from the code that runs."""
 

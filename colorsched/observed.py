@@ -22,6 +22,10 @@ T = TypeVar("T")
 class ObservedFuture(ColorFuture[T]):
     """A future that tells when it gets its outcome, and who has seen that."""
 
+    def done(self) -> bool:
+        self._observer.looked(self)
+        return super().done()
+
     def set_result(self, result: T) -> None:
         self._observer.completed(self)
         super().set_result(result)

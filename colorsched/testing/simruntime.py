@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import weakref
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from colorsched.aio.future import ColorFuture
@@ -219,7 +220,7 @@ class SimFuture(ColorFuture[T]):
 
     def _wait(self, timeout: float | None) -> float | None:
         simulation: Simulation = self.color._scheduler.runtime()._simulation
-        simulation.wait(self.done, timeout, f"the result of work in {self.color.key!r}")
+        simulation.wait(partial(Future.done, self), timeout, f"the result of work in {self.color.key!r}")
         return 0
 
     def result(self, timeout: float | None = None) -> T:

@@ -117,6 +117,8 @@ class Simulation:
         self.choices: list[int] = []
         self.options: list[int] | None = None
         """How many options each choice had, if that is to be kept."""
+        self.picked: Callable[[Any], None] | None = None
+        """Told of every option that goes on, chosen or the only one, if somebody listens."""
         self.over = False
         self.failure: BaseException | None = None
         """What ended the simulation: nobody can go on, or it would go on for ever."""
@@ -213,6 +215,8 @@ class Simulation:
         me = Caller(self.lane.color if inside else None, _always, math.inf, "its turn")
         place = self._choose([me, *able, *ready], self._strategy.interrupt)
         if place == 0:
+            if self.picked is not None:
+                self.picked(me)
             return
         chosen = (able[place - 1],) if place <= len(able) else (ready[place - 1 - len(able)],)
         if inside:
@@ -371,6 +375,8 @@ class Simulation:
             elif len(options) > 1:
                 place = self._choose(options, self._strategy.choose)
             self._idle = False
+            if self.picked is not None:
+                self.picked(options[place])
             if place >= len(able):
                 self._step(place - len(able))
                 continue
