@@ -22,7 +22,7 @@ import reprlib
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, Self, TypeVar, cast
 
@@ -42,7 +42,7 @@ GENERATED = "<colorsched.testing>"
 
 
 class Site(NamedTuple):
-    """A place in the program: where an access was made, and what it is called there.
+    """A place in the program, where an access was made.
 
     It is made for every access, so it keeps the code object and finds the line when asked.
     ``str(site)`` is ``file:line, function``. Sites are equal when they are the same instruction.
@@ -50,7 +50,6 @@ class Site(NamedTuple):
 
     code: CodeType
     instruction: int
-    name: str
 
     @property
     def file(self) -> str:
@@ -75,7 +74,6 @@ class Site(NamedTuple):
             isinstance(other, Site)
             and self.code is other.code
             and self.instruction == other.instruction
-            and self.name == other.name
         )
 
     def __ne__(self, other: object) -> bool:
@@ -99,21 +97,26 @@ _HELPERS = (
 _KIT = str(Path(__file__).parent) + os.sep
 
 
-@cache
-def _is_helper(filename: str) -> bool:
-    """Whether code of this file acts for its caller: the kit's, and what copies or compares."""
-    return filename.startswith((_KIT, *_HELPERS))
+class _Helpers(dict[str, bool]):
+    """Whether code of a file acts for its caller: the kit's, and what copies or compares."""
+
+    def __missing__(self, filename: str) -> bool:
+        found = self[filename] = filename.startswith((_KIT, *_HELPERS))
+        return found
 
 
-def site_of(frame: FrameType | None, name: str) -> Site:
+_is_helper = _Helpers()
+
+
+def site_of(frame: FrameType | None) -> Site:
     """The place of the first frame from ``frame`` outwards that belongs to the program."""
     assert frame is not None
     found = frame
-    while _is_helper(found.f_code.co_filename):
+    while _is_helper[found.f_code.co_filename]:
         if found.f_back is None:
             break
         found = found.f_back
-    return Site(found.f_code, found.f_lasti, name)
+    return Site(found.f_code, found.f_lasti)
 
 
 _getframe = sys._getframe
@@ -121,37 +124,43 @@ _new_site = tuple.__new__
 
 
 def read(target: object, part: Hashable, name: str) -> None:
-    """Report that the running callback reads ``part`` of ``target``, called ``name``."""
-    ticket = getattr(here, "ticket", None)
+    """Report that the running callback reads ``part`` of ``target``, called ``name``.
+
+    Called by the kit's instruments only, so the caller's caller is the first to look at.
+    """
+    ticket = here.ticket
     if ticket is None:
         return
-    frame = _getframe(1)
-    if _silences.get() and _is_silent(ticket, frame, name):
+    frame = _getframe(2)
+    if _silences.get() and _is_silent(ticket, frame):
         return
-    while _is_helper(frame.f_code.co_filename) and frame.f_back is not None:
+    code = frame.f_code
+    while _is_helper[code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
+        code = frame.f_code
     # Not through NamedTuple's own constructor, which takes twice as long.
-    site = _new_site(Site, (frame.f_code, frame.f_lasti, name))
-    ticket.observer.accessed(ticket, target, part, False, site)
+    site = _new_site(Site, (code, frame.f_lasti))
+    ticket.observer.accessed(ticket, target, part, False, name, site)
 
 
 def write(target: object, part: Hashable, name: str) -> None:
-    """Report that the running callback writes ``part`` of ``target``, called ``name``."""
-    ticket = getattr(here, "ticket", None)
+    """Report that the running callback writes ``part`` of ``target``, called ``name``.
+
+    Called by the kit's instruments only, so the caller's caller is the first to look at.
+    """
+    ticket = here.ticket
     if ticket is None:
         return
-    frame = _getframe(1)
-    if _silences.get() and _is_silent(ticket, frame, name):
+    frame = _getframe(2)
+    if _silences.get() and _is_silent(ticket, frame):
         return
-    while _is_helper(frame.f_code.co_filename) and frame.f_back is not None:
+    code = frame.f_code
+    while _is_helper[code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
-    site = _new_site(Site, (frame.f_code, frame.f_lasti, name))
-    ticket.observer.accessed(ticket, target, part, True, site)
-
-
-def is_watched() -> bool:
-    """Whether a callback with an observer runs on this thread, so that accesses are reported."""
-    return getattr(here, "ticket", None) is not None
+        code = frame.f_code
+    # Not through NamedTuple's own constructor, which takes twice as long.
+    site = _new_site(Site, (code, frame.f_lasti))
+    ticket.observer.accessed(ticket, target, part, True, name, site)
 
 
 # -- silence ----------------------------------------------------------------------------------
@@ -176,7 +185,7 @@ _silences: ContextVar[tuple[_Silence, ...]] = ContextVar("silences", default=())
 
 def _owner() -> tuple[object, object]:
     """Who runs: the task, which stays itself across awaits, or else the callback; and its color."""
-    ticket = getattr(here, "ticket", None)
+    ticket = here.ticket
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -184,7 +193,7 @@ def _owner() -> tuple[object, object]:
     return (ticket if task is None else task), getattr(ticket, "key", None)
 
 
-def _is_silent(ticket: Any, frame: FrameType, name: str) -> bool:
+def _is_silent(ticket: Any, frame: FrameType) -> bool:
     # A callback posted or dispatched inside inherits the context, and so the silences, but it is
     # not who asked for them.
     owner, key = _owner()
@@ -193,7 +202,7 @@ def _is_silent(ticket: Any, frame: FrameType, name: str) -> bool:
             listener = getattr(ticket.observer, "silenced", None)
             if listener is not None:
                 cast("SilenceListener", ticket.observer).silenced(
-                    ticket, silence.benign.reason, site_of(frame, name)
+                    ticket, silence.benign.reason, site_of(frame)
                 )
             return True
     return False

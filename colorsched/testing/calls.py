@@ -10,12 +10,14 @@ from __future__ import annotations
 import bisect
 import heapq
 import sys
-from types import BuiltinFunctionType, CodeType, MethodDescriptorType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from colorsched.testing.access import is_watched, read, write
+from colorsched.ports import here
+from colorsched.testing.access import read, write
 from colorsched.testing.containers import TABLES
 from colorsched.testing.operations import WHOLE, dict_reads_all, list_reads_all, reads_whole
+from colorsched.testing.probes import PROBES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +34,10 @@ _WRITES = frozenset({
     heapq.heappushpop, heapq.heapreplace,
 })  # fmt: skip
 
+_PROBES = frozenset(PROBES.values())
+_READING = frozenset({
+    "__contains__", "__getitem__", "count", "get", "index", "items", "keys", "values",
+})  # fmt: skip
 _READERS: frozenset[Callable[..., Any]] = frozenset({
     reads_whole, list_reads_all, dict_reads_all,
 })  # fmt: skip
@@ -60,12 +66,12 @@ def report_call(function: Any, first: object) -> None:
 
 
 def _report_method(container: Any, method: str) -> None:
-    table = TABLES[type(container)]
+    operation = TABLES[type(container)].get(method)
     if method in {"append", "add"}:
         write(container, WHOLE, _name(container))
-    elif method in {"keys", "values", "items"} or table.get(method) in _READERS or method in {"get", "index", "count", "__getitem__", "__contains__"}:
+    elif method in _READING or operation in _READERS:
         _report_all(container, read)
-    elif method in table:
+    elif operation is not None:
         _report_all(container, write)
 
 
@@ -82,6 +88,17 @@ def _report_all(container: Any, report: Callable[[object, Any, str], None]) -> N
 
 def _name(container: object) -> str:
     return f"a {type(container).__name__}"
+
+
+if sys.version_info >= (3, 12):
+
+    def _called(_code: CodeType, _offset: int, function: object, first: object) -> object:
+        if isinstance(function, FunctionType):
+            # A place that calls a probe calls nothing else, ever: no more events from there.
+            return sys.monitoring.DISABLE if function in _PROBES else None
+        if here.ticket is not None:
+            report_call(function, first)
+        return None
 
 
 class CallMonitor:
@@ -136,11 +153,6 @@ class CallMonitor:
 
         def stop(self) -> None:
             """Nothing, for want of monitoring."""
-
-
-def _called(_code: CodeType, _offset: int, function: object, first: object) -> None:
-    if is_watched():
-        report_call(function, first)
 
 
 def _with_inner(code: CodeType) -> Iterator[CodeType]:

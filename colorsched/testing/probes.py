@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from colorsched.testing.access import is_watched, read, write
+from colorsched.ports import here
+from colorsched.testing.access import read, write
 from colorsched.testing.containers import TABLES, is_proxy
 from colorsched.testing.operations import VIEWS, WHOLE, dict_reads_all, reads_whole
 from colorsched.testing.shared import Field
@@ -77,7 +78,7 @@ def _unless_field(target: Any, kind: type, part: str) -> Any:
 
 def load(target: Any, part: str, name: str) -> Any:
     """Report that an attribute is read; returns its owner, from which the code reads it."""
-    if is_watched():
+    if here.ticket is not None:
         holder = _holder(target, part)
         if holder is not _NOTHING:
             read(holder, part, name)
@@ -86,7 +87,7 @@ def load(target: Any, part: str, name: str) -> Any:
 
 def store(target: Any, part: str, name: str) -> Any:
     """Report that an attribute is written; returns its owner, in which the code writes it."""
-    if is_watched():
+    if here.ticket is not None:
         kind = type(target)
         if kind not in _QUIET_TARGETS and _unless_field(target, kind, part) is not _NOTHING:
             write(target, part, name)
@@ -95,7 +96,7 @@ def store(target: Any, part: str, name: str) -> Any:
 
 def load_global(value: Any, module: Any, part: str, name: str) -> Any:
     """Report that a global variable was read; returns its value."""
-    if is_watched() and type(value) not in _QUIET_VALUES:
+    if here.ticket is not None and type(value) not in _QUIET_VALUES:
         read(module, part, name)
     return value
 
@@ -131,7 +132,7 @@ def _is_opaque(target: Any, method: str) -> bool:
 
 def get_item(target: Any, key: Any, name: str) -> Any:
     """``target[key]``, reported."""
-    if is_watched():
+    if here.ticket is not None:
         known = _table(target, "__getitem__")
         if known is not None:
             return known[0](known[1], target, name, key)
@@ -142,7 +143,7 @@ def get_item(target: Any, key: Any, name: str) -> Any:
 
 def set_item(target: Any, key: Any, value: Any, name: str) -> None:
     """``target[key] = value``, reported."""
-    if is_watched():
+    if here.ticket is not None:
         known = _table(target, "__setitem__")
         if known is not None:
             known[0](known[1], target, name, key, value)
@@ -154,7 +155,7 @@ def set_item(target: Any, key: Any, value: Any, name: str) -> None:
 
 def delete_item(target: Any, key: Any, name: str) -> None:
     """``del target[key]``, reported."""
-    if is_watched():
+    if here.ticket is not None:
         known = _table(target, "__delitem__")
         if known is not None:
             known[0](known[1], target, name, key)
@@ -166,7 +167,7 @@ def delete_item(target: Any, key: Any, name: str) -> None:
 
 def contains(element: Any, target: Any, name: str) -> bool:
     """``element in target``, reported."""
-    known = _table(target, "__contains__") if is_watched() else None
+    known = _table(target, "__contains__") if here.ticket is not None else None
     if known is not None:
         return bool(known[0](known[1], target, name, element))
     return element in target
@@ -174,7 +175,7 @@ def contains(element: Any, target: Any, name: str) -> bool:
 
 def iterate(target: Any, name: str) -> Iterable[Any]:
     """What a loop goes through, with a report for each step if it is a plain container."""
-    known = _table(target, "__iter__") if is_watched() else None
+    known = _table(target, "__iter__") if here.ticket is not None else None
     if known is not None:
         steps: Iterable[Any] = known[0](known[1], target, name)
         return steps
@@ -183,7 +184,7 @@ def iterate(target: Any, name: str) -> Iterable[Any]:
 
 def method(target: Any, part: str, name: str) -> Any:
     """A method that a plain container may have: one that reports, if it is one."""
-    if is_watched():
+    if here.ticket is not None:
         known = _table(target, part)
         if known is not None:
             return partial(known[0], known[1], target, name)

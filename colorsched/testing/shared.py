@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import attr
 
+from colorsched.ports import here
 from colorsched.testing.access import GENERATED, read, site_of, write
 from colorsched.testing.containers import TABLES, wrap
 
@@ -46,7 +47,7 @@ class Shared(Generic[T]):
     ) -> None:
         self._containers = _checked(containers)
         if name is None:
-            site = site_of(sys._getframe(), "")
+            site = site_of(sys._getframe())
             name = f"Shared made at {os.path.basename(site.file)}:{site.line}"  # noqa: PTH119 - not a path to open
         self._name = name
         self._value: T = self._adopt(value)
@@ -185,7 +186,8 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Fie
     wrapped = TABLES if containers == "watched" else {}
 
     def fget(self: Any) -> Any:
-        read(self, name, label)
+        if here.ticket is not None:  # read() would find out, but to call it takes longer
+            read(self, name, label)
         value = get(self)
         # Constructors of frozen classes and unpickling may go past the property.
         if type(value) in wrapped:
