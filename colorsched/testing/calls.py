@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from colorsched.ports import here
 from colorsched.testing.access import read, write
 from colorsched.testing.containers import TABLES
-from colorsched.testing.operations import WHOLE, dict_reads_all, list_reads_all, reads_whole
+from colorsched.testing.mappings import dict_reads_all
+from colorsched.testing.operations import WHOLE, list_reads_all, reads_whole
 from colorsched.testing.probes import PROBES
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
-from colorsched.testing import operations
-from colorsched.testing.operations import COUNTER, DEQUE, DICT, LIST, SET, VIEWS
+from colorsched.testing import mappings
+from colorsched.testing.mappings import COUNTER, DICT, VIEWS, keys_of
+from colorsched.testing.operations import DEQUE, LIST, SET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +36,8 @@ _TAKES_ONE = {"__contains__", "__delitem__", "__getitem__", "add"}
 TABLES: dict[type, Table] = {
     list: LIST,
     dict: DICT,
-    defaultdict: {**DICT, "__copy__": operations.dict_reads_all},
-    OrderedDict: {**DICT, "move_to_end": operations.dict_changes},
+    defaultdict: {**DICT, "__copy__": mappings.dict_reads_all},
+    OrderedDict: {**DICT, "move_to_end": mappings.dict_changes},
     Counter: COUNTER,
     set: SET,
     deque: DEQUE,
@@ -64,7 +65,7 @@ def plain(container: Any) -> Any:
         return set(set.__iter__(container))
     if base is deque:
         return deque(deque.__iter__(container), container.maxlen)
-    items = {key: dict.get(container, key) for key in operations._keys(container)}
+    items = {key: dict.get(container, key) for key in keys_of(container)}
     if base is defaultdict:
         return defaultdict(container.default_factory, items)
     return base(items)
@@ -203,7 +204,7 @@ def _init(base: Any) -> Callable[..., None]:
             for index, item in enumerate(list(base.__iter__(self))):
                 base.__setitem__(self, index, wrap(item, inner))
         elif base is not set:
-            for key in operations._keys(self):
+            for key in keys_of(self):
                 dict.__setitem__(self, key, wrap(dict.get(self, key), inner))
 
     return __init__

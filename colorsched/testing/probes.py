@@ -16,7 +16,8 @@ from attrs import define
 from colorsched.ports import here
 from colorsched.testing.access import read, write
 from colorsched.testing.containers import TABLES, is_proxy
-from colorsched.testing.operations import VIEWS, WHOLE, dict_reads_all, reads_whole
+from colorsched.testing.mappings import VIEWS, dict_reads_all
+from colorsched.testing.operations import WHOLE, reads_whole
 from colorsched.testing.shared import Field
 
 if TYPE_CHECKING:
