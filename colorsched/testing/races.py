@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from attrs import frozen
 
+from colorsched.core.observed import Planned
 from colorsched.ports import here
 from colorsched.testing.clocks import HappensBefore, inside
 
@@ -149,6 +150,11 @@ class RaceDetector(HappensBefore):
     happens-before order the first one's call has returned before the second one's begins; and what
     the detector says depends on nothing but that order. Locks that the program uses are passed on
     by :class:`OrderingLock`.
+
+    What it costs (CPython 3.11, one machine, once): 0.5 to 1.2 µs for a callback of a program of
+    three colors, post to end, and 0.1 to 0.3 µs for an access; with an uncontended lock twice as
+    much; an access to what a sample leaves out, 0.08 µs. What a color knows of others is copied as
+    it learns: where one color exchanges posts with a thousand others, a callback costs 27 µs.
 
     Args:
         on_race: called with each race as it is found; what it raises comes out of the access. All
@@ -345,7 +351,10 @@ def _label(ticket: Ticket) -> str:
 
 
 def _name(ticket: Ticket) -> str:
-    return getattr(ticket.fn, "__qualname__", None) or repr(ticket.fn)
+    fn: Any = ticket.fn
+    if isinstance(fn, Planned):
+        fn = fn.fn
+    return getattr(fn, "__qualname__", None) or repr(fn)
 
 
 def _guarded(handle: Callable[..., None], lock: Lock) -> Callable[..., None]:
