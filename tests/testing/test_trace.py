@@ -63,6 +63,28 @@ def test_a_closed_recorder_records_nothing() -> None:
     assert [event.what for event in recorder] == ["thread"]
 
 
+def test_what_comes_while_it_is_closed_is_not_recorded() -> None:
+    got: list[str] = []
+
+    class Sink:
+        def write(self, events: list[Event], /) -> None:
+            got.extend(event.what for event in events)
+
+        def close(self, *, complete: bool) -> None:
+            got.append("closed")
+
+    def clock() -> int:
+        if closing:
+            recorder.close()
+        return 1
+
+    closing = False
+    recorder = Recorder(Sink(), clock=clock, batch=1)
+    closing = True
+    recorder.posted(ticket(recorder, 1))
+    assert got == ["thread", "closed"]
+
+
 def test_what_one_thread_tells_stays_in_order_and_threads_are_told_apart() -> None:
     recorder = Recorder()
 
@@ -190,7 +212,8 @@ def test_a_finalizer_that_tells_while_events_are_handed_on_is_no_deadlock() -> N
         def write(self, events: list[Event], /) -> None:
             got.extend(events)
             if len(got) < 100:
-                recorder.dropped(ticket(recorder, len(got)), "by a finalizer")
+                for _ in range(20):  # more than whoever hands on is waited for
+                    recorder.dropped(ticket(recorder, len(got)), "by a finalizer")
 
         def close(self, *, complete: bool) -> None:
             """Nothing to close."""
