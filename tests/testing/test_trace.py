@@ -81,7 +81,7 @@ def test_what_comes_while_it_is_closed_is_not_recorded() -> None:
     closing = False
     recorder = Recorder(Sink(), clock=clock, batch=1)
     closing = True
-    recorder.posted(ticket(recorder, 1))
+    recorder.started(ticket(recorder, 1))
     assert got == ["thread", "closed"]
 
 
