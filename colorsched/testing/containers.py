@@ -150,8 +150,11 @@ def _putting_many(method: str, original: Method, operation: Method) -> Method:
 
 
 def _copying(original: Method, operation: Method) -> Method:
+    def of_plain(self: Any, *args: Any) -> Any:
+        return original(plain(self), *args)
+
     def watched(self: Any, *args: Any) -> Any:
-        return plain(operation(original, self, self._name, *args))
+        return operation(of_plain, self, self._name, *args)
 
     return watched
 

@@ -84,20 +84,28 @@ def dict_setdefault(original: Method, target: Any, name: str, key: Any, *args: A
 
 
 def dict_changes(original: Method, target: Any, name: str, *args: Any, **kw: Any) -> Any:
-    """Change any keys: those set, added or removed are written."""
+    """Change any keys: those set, added or removed are written, and if none, all was looked at."""
     before = {key: dict.get(target, key) for key in keys_of(target)}
     try:
         return original(target, *args, **kw)
     finally:
-        after = keys_of(target)
-        for key in dict.fromkeys((*before, *after)):
-            value = dict.get(target, key, _MISSING)
-            if (key in before) != (value is not _MISSING):
-                _moved(target, name, key)
-            elif before[key] is not value:
-                write(target, key, name)
-        if list(before) != after:
-            write(target, WHOLE, name)
+        if not _write_changes(before, target, name):
+            read(target, WHOLE, name)
+
+
+def _write_changes(before: dict[Any, Any], target: Any, name: str) -> bool:
+    after = keys_of(target)
+    changed = list(before) != after
+    if changed:
+        write(target, WHOLE, name)
+    for key in dict.fromkeys((*before, *after)):
+        value = dict.get(target, key, _MISSING)
+        if (key in before) != (value is not _MISSING):
+            _moved(target, name, key)
+        elif before[key] is not value:
+            write(target, key, name)
+            changed = True
+    return changed
 
 
 def dict_popitem(original: Method, target: Any, name: str, *args: Any, **kw: Any) -> Any:
@@ -113,7 +121,9 @@ def dict_updates(original: Method, target: Any, name: str, *args: Any, **kw: Any
     for key in given:
         if dict.__contains__(target, key):
             write(target, key, name)
-    return dict_changes(original, target, name, given)
+        else:
+            _moved(target, name, key)
+    return original(target, given)
 
 
 class _Keys(KeysView[Any]):
@@ -123,7 +133,7 @@ class _Keys(KeysView[Any]):
         return iter(reversed(self._mapping))
 
     def __repr__(self) -> str:
-        return f"dictkeys_of({list(self)!r})"
+        return f"dict_keys({list(self)!r})"
 
 
 class _Values(ValuesView[Any]):

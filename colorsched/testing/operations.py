@@ -5,7 +5,7 @@ method does and reports the parts involved. Proxies are made of them (``containe
 instrumented code calls them on plain containers (``probes``). The parts are:
 
 - of a ``list``: an index, for what stands there; ``WHOLE``, for how many there are;
-- of a ``dict`` and its kin (``mappings``): a key, for its value or absence; ``Presence(key)``, for whether it is
+- of a ``dict`` and its kin: a key, for its value or absence; ``Presence(key)``, for whether it is
   there; ``WHOLE``, for which keys there are, in which order;
 - of a ``set``: an element, for whether it is there; ``WHOLE``, for which there are;
 - of a ``deque``: ``WHOLE``, since whatever is added or taken moves all others.
