@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 #: The name by which instrumented code finds its own module.
 MODULE = "@module"
 
+#: Expressions whose value nobody else has.
+_NEW = (ast.Constant, ast.Dict, ast.DictComp, ast.GeneratorExp, ast.List, ast.ListComp, ast.Set,
+        ast.SetComp, ast.Tuple)  # fmt: skip
+
 #: Names in reports are the source text, but not more of it than this.
 _LONGEST_NAME = 60
 
@@ -221,6 +225,8 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def _iterated(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, _NEW):
+            return self._expression(node)
         name = self._text(node)
         return self._call(node, "iterate", self._expression(node), name)
 
