@@ -379,13 +379,17 @@ def told(name: str, departures: int) -> None:
     assert result.exhaustive
 
 
+#: So few schedules that they are all looked at each time; with the others only one departure is.
+SMALL = ("leave the reserve", "shutdown beside posts", "shutdown beside a new color")
+
+
 @pytest.mark.parametrize("name", SCENES)
 def test_it_holds_with_few_departures(name: str) -> None:
-    told(name, 1)
+    told(name, SCENES[name][1] if name in SMALL else 1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", [name for name in SCENES if name not in SMALL])
 def test_it_holds_with_more_departures(name: str) -> None:
     told(name, SCENES[name][1])
 
