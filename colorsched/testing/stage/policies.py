@@ -47,7 +47,7 @@ class Randomly:
     _chance: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._random = random.Random(self.seed)  # noqa: S311 - choices of a test, to be repeated
+        self._random = random.Random(self.seed)
         self._chance = self._random.choice((0.02, 0.1, 0.3))
 
     def choose(self, able: Sequence[int], *, preempts: bool) -> int:
@@ -74,7 +74,7 @@ class ByPriority:
     _at: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self._random = rolls = random.Random(self.seed)  # noqa: S311 - choices of a test, to be repeated
+        self._random = rolls = random.Random(self.seed)
         length = 2 ** rolls.uniform(3, 9)
         self._changes = [int(rolls.random() * length) for _ in range(3)]
 
