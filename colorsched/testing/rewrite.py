@@ -123,7 +123,6 @@ class Instrumentation(MetaPathFinder):
                 continue
             if isinstance(spec.loader, SourceFileLoader):
                 spec.loader = _Loader(spec.loader.name, spec.loader.path, self.monitor)
-                spec.cached = None
             elif spec.loader is not None:  # a namespace package's is None before it is loaded
                 self._sourceless.append(fullname)
             return spec

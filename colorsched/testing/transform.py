@@ -289,7 +289,6 @@ class _Rewriter(ast.NodeTransformer):
         bindings = _Bindings()
         bindings.visit_all(node.body)
         own = bindings.assigned | bindings.other | _parameters(node.args) | _type_parameters(node)
-        own -= bindings.declared_global
         self._scopes.append(_Scope(own, bindings.declared_global))
         self._visit_all(node.body)
         self._scopes.pop()

@@ -112,6 +112,26 @@ def test_silences_nest(recorder: Recorder, box: Shared[int]) -> None:
     assert [reason for reason, _ in recorder.silences] == ["again", "again"]
 
 
+def test_the_innermost_silence_gives_the_reason(recorder: Recorder, box: Shared[int]) -> None:
+    with recorder.watching(), benign("outer"):
+        with benign("inner"):
+            box.get()
+        box.get()
+    assert [reason for reason, _ in recorder.silences] == ["inner", "outer"]
+
+
+def test_a_callback_that_a_coroutine_dispatches_is_not_silenced(
+    recorder: Recorder, box: Shared[int]
+) -> None:
+    async def quiet() -> None:
+        with benign("mine"), recorder.watching("blue"):
+            box.get()
+
+    with recorder.watching("red"):
+        asyncio.run(quiet())
+    assert len(recorder.accesses) == 1
+
+
 def test_a_callback_posted_inside_is_not_silenced(recorder: Recorder, box: Shared[int]) -> None:
     with recorder.watching(), benign("mine"):
         context = contextvars.copy_context()

@@ -295,6 +295,22 @@ def test_calls_of_built_in_functions(recorder: Recorder, load: Callable[[str], A
         assert {site.file for *_, site in recorder.accesses} == {module.__file__}
 
 
+@pytest.mark.skipif(not CAN_MONITOR, reason="sys.monitoring comes with Python 3.12")
+def test_one_place_may_call_now_a_function_and_now_a_method_that_was_kept(
+    recorder: Recorder, load: Callable[[str], Any]
+) -> None:
+    module = load("""
+        def each(functions):
+            for function in functions:
+                function()
+    """)
+    items = [1, 2]
+    module.each([lambda: None])
+    with recorder.watching():
+        module.each((items.pop,))
+    assert [(part, how) for how, _, part in told(recorder)] == [(WHOLE, "w"), (0, "w"), (1, "w")]
+
+
 # -- global variables ---------------------------------------------------------------------------
 
 
@@ -342,6 +358,20 @@ def test_global_variables(recorder: Recorder, load: Callable[[str], Any]) -> Non
         assert module.Holder().get() == 5
     assert told(recorder) == [("r", f"{name}.limit", "limit")]
     assert module.fresh == 1
+
+
+def test_a_global_that_holds_a_function_is_no_state(
+    recorder: Recorder, load: Callable[[str], Any]
+) -> None:
+    module = load("""
+        measure = len
+
+        def act():
+            return measure("ab")
+    """)
+    with recorder.watching():
+        assert module.act() == 2
+    assert told(recorder) == []
 
 
 def test_a_missing_global_is_a_name_error(load: Callable[[str], Any]) -> None:

@@ -152,6 +152,7 @@ def test_a_class_works_as_it_did(cls: Any) -> None:
         assert made == one
         assert is_proxy(made.items)
     assert copy.deepcopy(one).items is not one.items
+    assert one.items is one.items
 
 
 @classes
@@ -246,6 +247,23 @@ def test_containers_can_be_left_alone() -> None:
 
     given = [1]
     assert Opaque(given).items is given
+
+
+def test_a_subclass_may_choose_for_itself_and_reports_once(recorder: Recorder) -> None:
+    @shared
+    @attrs.define
+    class Watched:
+        items: list[int]
+
+    @shared(containers="opaque")
+    @attrs.define
+    class Opaque(Watched):
+        pass
+
+    given = [1]
+    with recorder.watching():
+        assert Opaque(given).items is given
+    assert recorder.seen == [("w", "items"), ("r", "items")]
 
 
 def test_a_default_shows_again_when_a_dataclass_field_is_deleted() -> None:
