@@ -136,7 +136,7 @@ def changed_while_iterated(rt: Runtime, *, fixed: bool) -> Check:
         sent.append(room.spawn(tell_all()))
 
     room.post(begin)
-    late(rt, "cyd's way", 9, room, leave, "cyd")
+    late(rt, "cyd's way", 20, room, leave, "cyd")
 
     def check() -> None:
         outcomes(*sent)()

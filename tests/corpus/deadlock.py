@@ -242,7 +242,7 @@ def join_without_task_done(rt: Runtime, *, fixed: bool) -> Check:
 
     pool.spawn(work())
     everything = pool.spawn(copy())
-    late(rt, "operator", 7, rt.color("source"), source_open.set, False)
+    late(rt, "operator", 16, rt.color("source"), source_open.set, False)
 
     def check() -> None:
         outcomes(everything)()

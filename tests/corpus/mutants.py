@@ -215,6 +215,7 @@ SPECIMENS: tuple[Specimen, ...] = (
         mutation="wrong color",
         expects="race",
         also=("assertion",),
+        shows_in_fifo=True,
     ),
     specimen(
         cache,

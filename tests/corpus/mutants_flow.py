@@ -104,7 +104,7 @@ def jobs(rt: Runtime, *, mutation: str = "") -> Check:  # noqa: C901 - a program
         rt.color(worker).spawn(work())
 
     rt.color("gate").post(begin, "worker 1")
-    late(rt, "way", 30, rt.color("gate"), begin, "worker 2")
+    late(rt, "way", 45, rt.color("gate"), begin, "worker 2")
 
     def check() -> None:
         assert sorted(finished.get()) == ["A", "B"]
@@ -220,7 +220,7 @@ SPECIMENS: tuple[Specimen, ...] = (
         source="mutant of a job queue: dropped await",
         mutation="dropped await",
         expects="race",
-        also=("assertion",),
+        also=("assertion", "exception"),
         shows_in_fifo=True,
     ),
     specimen(
@@ -237,6 +237,7 @@ SPECIMENS: tuple[Specimen, ...] = (
         mutation="wrong color",
         expects="race",
         also=("assertion",),
+        shows_in_fifo=True,
     ),
     specimen(
         fan_in,
