@@ -122,6 +122,9 @@ class Observer:
     def joined(self, future: object) -> None:
         """The code that runs has seen a future's outcome."""
 
+    def settled(self) -> None:
+        """All is quiet, and the code outside that calls knows it: ``drain`` has returned."""
+
     def accessed(
         self,
         ticket: Ticket,

@@ -261,10 +261,14 @@ class Runtime:
         try:
             self._rested()
             # Asked after the bell was hung up, since the end rings those it finds.
-            return self._ended.rung or self._wait(quiet, timeout)
+            if not (self._ended.rung or self._wait(quiet, timeout)):
+                return False
         finally:
             with self._lock:
                 self._drains.remove(quiet)
+        if self._shared.observer is not None:
+            self._shared.observer.settled()
+        return True
 
     def _wait(self, bell: Bell, timeout: float | None) -> bool:
         return self._hub.signals.main.wait(bell, timeout)

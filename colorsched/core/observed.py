@@ -86,7 +86,7 @@ class ObservedQueue(deque["Handle"]):
         except IndexError:
             return  # cancelled before it was posted, as timers are
         if isinstance(call, Watched):  # a descriptor's handle, posted again
-            call, fn = call.call, call.fn
+            fn, call = call.fn, call.call
         by = here.ticket
         if by is None and here.lane is not None:
             kind = "timer" if hasattr(handle, "when") else "io"

@@ -32,7 +32,7 @@ class Livelock(TestingError, AssertionError):
         self.colors = tuple(colors)
         super().__init__(
             f"no rest after {steps} steps, half of them fair; still ready: "
-            f"{', '.join(colors) or 'nobody'}. If the program needs more, give it more: most_steps=."
+            f"{', '.join(colors) or 'nobody'}. If it needs more, give it more: most_steps=."
         )
 
 
@@ -42,6 +42,10 @@ class CannotSimulate(TestingError, RuntimeError):
 
 class Aborted(BaseException):
     """Ends the callbacks that wait in a simulation that is over."""
+
+
+class EndRun(BaseException):
+    """Raised by a strategy: this run need not go on."""
 
 
 class NeedsThreads(BaseException):

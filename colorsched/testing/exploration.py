@@ -138,7 +138,7 @@ def explore(
     detectors: list[Callable[[], Observer]] = []
     if races:
         detectors.append(RaceDetector)
-    explorer = _Explorer(Program(main=main, most_steps=most_steps, detectors=detectors), pairs)
+    explorer = Explorer(Program(main=main, most_steps=most_steps, detectors=detectors), pairs)
     length = 0
     seen: set[tuple[int, ...]] = set()
     steps = chances = 0
@@ -188,7 +188,7 @@ def replay(
         most_steps=most_steps,
         detectors=[RaceDetector] if races else [],
     )
-    explorer = _Explorer(program, None)
+    explorer = Explorer(program, None)
     made: list[Recorded] = []
 
     def again() -> Recorded:
@@ -207,10 +207,10 @@ def replay(
     return Exploration(schedules=1, distinct=1, steps=run.steps)
 
 
-class _Explorer:
+class Explorer:
     """Runs one program, apart from main's stack once that is needed."""
 
-    def __init__(self, program: Program, pairs: PairCoverage | None) -> None:
+    def __init__(self, program: Program, pairs: PairCoverage | None = None) -> None:
         self._program = program
         self._pairs = pairs
 

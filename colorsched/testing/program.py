@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
 
+from colorsched.core.scheduler import drop_all
 from colorsched.errors import ColorDeadlock
-from colorsched.events import Observer, Ticket
+from colorsched.events import Ticket
 from colorsched.ports import here
 from colorsched.runtime import _enter, _leave
 from colorsched.testing.errors import Livelock, NeedsThreads, Stalled
+from colorsched.testing.oracles import Deadlocked, explain_livelock, refuse_leftovers
+from colorsched.testing.properties import Promises, PropertyBroken
+from colorsched.testing.segments import Segments
 from colorsched.testing.simruntime import MOST_STEPS, SimRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from colorsched.events import Observer
+    from colorsched.testing.faults import Faults
+    from colorsched.testing.properties import Property
     from colorsched.testing.races import Race
     from colorsched.testing.strategies import Strategy
 
@@ -32,7 +39,8 @@ class Failure:
     """What was wrong with a run.
 
     Attributes:
-        kind: ``exception``, ``assertion``, ``race``, ``deadlock``, ``stall`` or ``livelock``.
+        kind: ``exception``, ``assertion``, ``property``, ``race``, ``deadlock``, ``stall`` or
+            ``livelock``.
         error: the exception; None for a race alone.
         races: the races of the run, whatever else there was.
 
@@ -45,6 +53,8 @@ class Failure:
     @property
     def identity(self) -> tuple[object, ...]:
         """What stays the same when the same failure comes about by another schedule."""
+        if isinstance(self.error, PropertyBroken):
+            return self.kind, self.error.name
         if self.error is not None:
             return self.kind, type(self.error), _place(self.error)
         race = self.races[0]
@@ -66,6 +76,8 @@ class Run:
     seconds: float
     """Of virtual time."""
     failure: Failure | None
+    labels: Mapping[str, bool] = Factory(dict)
+    """What ``sometimes`` said, and whether it held."""
 
 
 @frozen(kw_only=True)
@@ -77,6 +89,9 @@ class Program:
         most_steps: so many callbacks without coming to rest are a livelock.
         apart: run ``main`` on a stack of its own.
         detectors: make the observers of a run; those with ``races`` have theirs collected.
+        properties: what every run has to keep.
+        faults: what may go wrong in a run, if its strategy says so.
+        observed: let the program make promises of its own, though there may be no detectors.
 
     """
 
@@ -84,6 +99,9 @@ class Program:
     most_steps: int = MOST_STEPS
     apart: bool = False
     detectors: Sequence[Callable[[], Observer]] = Factory(tuple)
+    properties: Sequence[Property] = Factory(tuple)
+    faults: Faults | None = None
+    observed: bool = False
 
     def run(self, strategy: Strategy, *more: Observer) -> Run:
         """Run it once.
@@ -93,46 +111,58 @@ class Program:
 
         """
         observers = [*(make() for make in self.detectors), *more]
-        observer = observers[0] if len(observers) == 1 else Observers(observers)
-        attempt = _Attempt(self.main)
+        promises = Promises(*self.properties, beside=observers)
+        seen = observers or self.properties or self.faults is not None or self.observed
         rt = SimRuntime(
             strategy=strategy,
-            observer=observer if observers else None,
+            observer=promises if seen else None,
             exception_handler=_nobody,
             most_steps=self.most_steps,
             apart=self.apart,
         )
-        failure = attempt.failure(rt, observer)
+        for found in observers:
+            if isinstance(found, Segments):
+                rt._simulation.picked = found.picked
+        faulty = None if self.faults is None else self.faults.into(rt, strategy, spare=self.main)
+        attempt = _Attempt(self.main, () if faulty is None else faulty.injected)
+        error = attempt.error(rt, promises)
         races = tuple(race for found in observers for race in getattr(found, "races", ()))
-        if failure is not None:
-            failure = Failure(_kind(failure.error), failure.error, races)
+        failure = None
+        if error is not None:
+            failure = Failure(_kind(error), error, races)
         elif races:
             failure = Failure("race", None, races)
-        return Run(tuple(rt._simulation.choices), rt.steps, rt.time(), failure)
+        choices = tuple(rt._simulation.choices)
+        return Run(choices, rt.steps, rt.time(), failure, promises.labels)
 
 
 class _Attempt:
     """Runs main, lets everything happen, and looks at what is left."""
 
-    def __init__(self, main: Main) -> None:
+    def __init__(self, main: Main, injected: Sequence[BaseException]) -> None:
         self._main = main
-        self._check: Check | None = None
+        self._injected = injected
+        """Errors that are faults: that one goes unseen is not the program's."""
 
-    def failure(self, rt: SimRuntime, observer: Observer) -> Failure | None:
+    def error(self, rt: SimRuntime, promises: Promises) -> Exception | None:
+        """What was wrong, if anything; a broken property before what came of it."""
+        failed: Exception | None = None
         _enter(rt)
-        before, here.ticket = here.ticket, Ticket(observer, 0, "main", self._main, "main", None)
+        before, here.ticket = here.ticket, Ticket(promises, 0, "main", self._main, "main", None)
         try:
             self._play(rt)
-        except NeedsThreads:
-            raise
+            promises.over()
+        except Livelock as error:
+            explain_livelock(error, rt)
+            failed = error
         except Exception as error:  # noqa: BLE001 - whatever the program raises is the finding
-            return Failure("", error)
+            failed = error
         finally:
             here.ticket = before
             rt.discard()
             _bury(rt)
             _leave(rt)
-        return None
+        return promises.broken or failed
 
     def _play(self, rt: SimRuntime) -> None:
         result = self._main(rt)
@@ -140,49 +170,36 @@ class _Attempt:
         if inspect.iscoroutine(result):
             future = rt.spawn(result)
         rt.settle()
-        if rt.failures:
-            raise rt.failures[0]
-        if future is not None:
-            if future.done():
-                result = future.result()  # raises what main raised
-        _raise_unasked(rt)
-        _refuse_leftovers(rt)
+        self._raise_failures(rt)
+        if future is not None and future.done():
+            result = future.result()  # raises what main raised
+        self._raise_unasked(rt)
+        refuse_leftovers(rt)
         if callable(result):
             checked = result()
             if inspect.iscoroutine(checked):
                 rt.spawn(checked).result()
             rt.settle()
-            if rt.failures:
-                raise rt.failures[0]
+            self._raise_failures(rt)
 
-
-def _raise_unasked(rt: SimRuntime) -> None:
-    """Work that failed, and nobody asked: an exception that would go unseen."""
-    for future in rt.futures:
-        if future.done() and not future.asked and not future.cancelled():
-            error = future.exception(0)
-            if error is not None:
+    def _raise_failures(self, rt: SimRuntime) -> None:
+        for error in rt.failures:
+            if error not in self._injected:
                 raise error
 
-
-def _refuse_leftovers(rt: SimRuntime) -> None:
-    """Whatever ``drain`` would wait for is stuck, now that nothing can happen any more."""
-    waiting = [
-        f"{color.key!r} has {color.pending()} callbacks behind a coroutine that holds it"
-        for color in rt._scheduler.registry.alive()
-        if color.pending()
-    ]
-    for task in sorted(rt._shared.live, key=lambda task: task.get_name()):
-        color = task.get_loop().color  # type: ignore[attr-defined]  # live tasks run in colors
-        frame = task.get_coro().cr_frame  # type: ignore[union-attr]  # of a coroutine, as spawn checks
-        place = "" if frame is None else f" at line {frame.f_lineno} of {frame.f_code.co_filename}"
-        waiting.append(f"{task.get_coro().__qualname__} in {color.key!r} waits{place}")  # type: ignore[union-attr]  # as above
-    if waiting:
-        raise Stalled(waiting)
+    def _raise_unasked(self, rt: SimRuntime) -> None:
+        """Work that failed, and nobody asked: an exception that would go unseen."""
+        for future in rt.futures:
+            if future.done() and not future.asked and not future.cancelled():
+                error = future.exception(0)
+                if error is not None and error not in self._injected:
+                    raise error
 
 
 def _bury(rt: SimRuntime) -> None:
     """Close what the run has left unfinished, without a word about it."""
+    for color in rt._scheduler.registry.alive():
+        drop_all(color, "the run is over", inner=True)
     for loop in rt._loops():
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own way to say that it is meant
@@ -196,8 +213,10 @@ def _bury(rt: SimRuntime) -> None:
 
 def _kind(error: BaseException | None) -> str:
     match error:
-        case ColorDeadlock():
+        case ColorDeadlock() | Deadlocked():
             return "deadlock"
+        case PropertyBroken():
+            return "property"
         case Stalled():
             return "stall"
         case Livelock():
@@ -215,28 +234,3 @@ def _place(error: BaseException) -> object:
 
 def _nobody(_error: BaseException) -> None:
     """Failures are collected by the runtime itself."""
-
-
-class Observers(Observer):
-    """Several observers as one, in this order."""
-
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        for name in (
-            "posted", "started", "ended", "dropped", "planned", "recalled", "completed", "joined",
-            "accessed",
-        ):  # fmt: skip
-            # Only those that listen are called.
-            listeners = [
-                getattr(observer, name)
-                for observer in observers
-                if getattr(type(observer), name) is not getattr(Observer, name)
-            ]
-            setattr(self, name, listeners[0] if len(listeners) == 1 else _all(listeners))
-
-
-def _all(listeners: Sequence[Callable[..., None]]) -> Callable[..., None]:
-    def tell(*event: Any) -> None:
-        for listener in listeners:
-            listener(*event)
-
-    return tell
