@@ -3,6 +3,11 @@
 A block that begins with ```python is a program of its own and must end without an error. One that
 can't run (it needs a server, it is a fragment) says so: ```python no-run. A block that begins with
 ```text output, next after a program, is what that program must print.
+
+The programs of a page lie in one folder. ```python file=shop.py gives a program a name, so that
+those after it can import it. ```python test=test_shop.py is a module of tests for pytest; they must
+pass, unless ```text fails comes next: then they must fail, and what pytest says must have the lines
+shown, in that order.
 """
 
 from __future__ import annotations
@@ -25,11 +30,24 @@ FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | 
 
 @frozen
 class Program:
-    """A runnable block of a page."""
+    """A runnable block of a page.
+
+    Attributes:
+        where: page and line.
+        text: the block.
+        name: of its file; None: it needs none.
+        tests: whether it is pytest that runs it.
+        output: what it must print.
+        fails: lines that pytest must say when it fails.
+
+    """
 
     where: str
     text: str
-    output: str | None
+    name: str | None = None
+    tests: bool = False
+    output: str | None = None
+    fails: str | None = None
 
 
 def programs(page: Path) -> Iterator[Program]:
@@ -41,15 +59,26 @@ def programs(page: Path) -> Iterator[Program]:
     source = page.read_text("utf-8")
     blocks = list(FENCE.finditer(source))
     for block, following in zip_longest(blocks, blocks[1:]):
-        info = block["info"].split()
         line = source.count("\n", 0, block.start("text")) + 1
-        known = not info or not info[0].startswith("py") or info == ["python", "no-run"]
-        if info == ["python"]:
-            shown = following is not None and following["info"].split() == ["text", "output"]
-            output = following["text"] if following is not None and shown else None
-            yield Program(f"{page.name}:{line}", block["text"], output)
-        else:
-            assert known, f"{page.name}:{line}: {' '.join(info)!r} is neither run nor marked no-run"
+        where = f"{page.name}:{line}"
+        language, *marks = block["info"].split() or [""]
+        mark = marks[0] if len(marks) == 1 else ""
+        kind, _, name = mark.partition("=")
+        named = kind in {"file", "test"} and name.endswith(".py")
+        if language == "python" and (not marks or named):
+            shown = () if following is None else tuple(following["info"].split())
+            text = "" if following is None else following["text"]
+            yield Program(
+                where,
+                block["text"],
+                name or None,
+                kind == "test",
+                text if shown == ("text", "output") else None,
+                text if shown == ("text", "fails") else None,
+            )
+        elif language.startswith("py"):
+            known = language == "python" and marks == ["no-run"]
+            assert known, f"{where}: {block['info']!r} is neither run nor marked no-run"
 
 
 def run_script(path: Path) -> str:
@@ -58,15 +87,43 @@ def run_script(path: Path) -> str:
     Raises:
         AssertionError: It failed, or did not end; the text has its output.
     """
-    command = [sys.executable, "-W", "error", str(path)]
+    done = run([sys.executable, "-B", "-W", "error", str(path)], path)
+    assert done.returncode == 0, f"{path.name} failed:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def run_tests(path: Path, fails: str | None) -> None:
+    """Run a module of tests with pytest.
+
+    Raises:
+        AssertionError: They failed; or they did not, or not in the way that ``fails`` shows.
+    """
+    pytest = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", path.name]
+    done = run(pytest, path)
+    if fails is None:
+        assert done.returncode == 0, f"{path.name} failed:\n{done.stdout}{done.stderr}"
+        return
+    assert done.returncode == 1, f"{path.name} did not fail as shown:\n{done.stdout}{done.stderr}"
+    said = iter(done.stdout.splitlines())
+    for line in fails.splitlines():
+        found = any(line.split() == other.split() for other in said)
+        assert found, f"{path.name} does not say {line!r}, or not there:\n{done.stdout}"
+
+
+def run(command: list[str], path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command beside the script at ``path``, whose folder is left out of what it prints.
+
+    Raises:
+        AssertionError: It did not end.
+    """
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, cwd=path.parent, check=False
         )
     except subprocess.TimeoutExpired as hung:
         raise AssertionError(f"{path.name} did not end in {SECONDS:g} s: {hung.stdout!r}") from hung
-    assert done.returncode == 0, f"{path.name} failed:\n{done.stdout}{done.stderr}"
-    return done.stdout
+    done.stdout = done.stdout.replace(f"{path.parent}/", "")
+    return done
 
 
 def run_page(page: Path, scratch: Path) -> int:
@@ -77,9 +134,12 @@ def run_page(page: Path, scratch: Path) -> int:
     """
     number = 0
     for number, program in enumerate(programs(page), start=1):
-        script = scratch / f"{page.stem}_{number}.py"
+        script = scratch / (program.name or f"{page.stem}_{number}.py")
         script.write_text(program.text, "utf-8")
         try:
+            if program.tests:
+                run_tests(script, program.fails)
+                continue
             printed = run_script(script)
         except AssertionError as error:
             raise AssertionError(f"{program.where}: {error}") from error

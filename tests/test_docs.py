@@ -70,6 +70,54 @@ def test_an_unknown_mark_is_found(tmp_path: Path) -> None:
         run_page(page, tmp_path)
 
 
+@pytest.mark.parametrize("mark", ["file=shop", "file=shop.py twice", "tests=test_shop.py"])
+def test_an_unknown_name_is_found(tmp_path: Path, mark: str) -> None:
+    page = page_with(tmp_path, f"```python {mark}\n1 / 0\n```\n")
+    with pytest.raises(AssertionError, match="neither run nor marked"):
+        run_page(page, tmp_path)
+
+
+def test_named_blocks_are_there_for_those_after_them(tmp_path: Path) -> None:
+    page = page_with(
+        tmp_path,
+        "```python file=shop.py\nprice = 7\n```\n"
+        "```python\nimport shop\nprint(shop.price, shop.__file__)\n```\n"
+        "```text output\n7 shop.py\n```\n"
+        "```python file=shop.py\nprice = 8\n```\n"
+        "```python test=test_shop.py\nimport shop\ndef test():\n    assert shop.price == 8\n```\n",
+    )
+    assert run_page(page, tmp_path) == 4
+
+
+FAILING = "```python test=test_shop.py\ndef test():\n    assert 1 == 2\n    assert 3 == 4\n```\n"
+
+
+def test_tests_that_fail_are_found(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"(?s)page\.md:2.*assert 1 == 2"):
+        run_page(page_with(tmp_path, FAILING), tmp_path)
+
+
+def test_tests_may_be_shown_to_fail(tmp_path: Path) -> None:
+    shown = f"{FAILING}\n```text fails\n>   assert 1 == 2\nE   assert 1 == 2\n```\n"
+    assert run_page(page_with(tmp_path, shown), tmp_path) == 1
+
+
+@pytest.mark.parametrize("shown", ["E   assert 3 == 4", "E   assert 1 == 2\n>   assert 1 == 2"])
+def test_tests_that_fail_otherwise_than_shown_are_found(tmp_path: Path, shown: str) -> None:
+    page = page_with(tmp_path, f"{FAILING}\n```text fails\n{shown}\n```\n")
+    with pytest.raises(AssertionError, match="does not say"):
+        run_page(page, tmp_path)
+
+
+def test_tests_that_should_fail_and_pass_are_found(tmp_path: Path) -> None:
+    page = page_with(
+        tmp_path,
+        "```python test=test_shop.py\ndef test():\n    pass\n```\n```text fails\nE\n```\n",
+    )
+    with pytest.raises(AssertionError, match="did not fail as shown"):
+        run_page(page, tmp_path)
+
+
 def test_what_is_right_or_marked_passes(tmp_path: Path) -> None:
     page = page_with(
         tmp_path,
