@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from colorsched.aio.future import ColorFuture
 from colorsched.color import Color
-from colorsched.core.observed import ObservedQueue, Planned, Watched
+from colorsched.core.observed import ObservedAside, ObservedQueue, Planned, Watched
 from colorsched.events import Ticket
 from colorsched.ports import here
 
@@ -89,6 +89,11 @@ class ObservedColor(Color):
         ticket.call = fn
         observer.posted(ticket)
         super()._run_inside(lane, ticket, args)
+
+    def make_aside(self) -> None:
+        if self._aside is None:
+            assert isinstance(self._queue, ObservedQueue)
+            self._aside = ObservedAside(self._queue)
 
     def _plan(self, fn: Callable[..., object]) -> Callable[..., object]:
         shared = self._shared

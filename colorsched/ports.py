@@ -204,11 +204,12 @@ class Here(threading.local):
     """What the calling thread runs now.
 
     ``lane`` is None outside a runtime's workers; ``ticket`` is that of the callback that runs, if
-    the runtime is observed.
+    the runtime is observed, and ``failed`` that of the last one that raised.
     """
 
     lane: Any = None
     ticket: Any = None
+    failed: Any = None
 
 
 here = Here()

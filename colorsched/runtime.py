@@ -477,24 +477,31 @@ class Runtime:
 
     def _failed(self, error: BaseException) -> None:
         """A callback raised. Called in its color, with its loop, if it has one, as the running."""
+        before, here.ticket, here.failed = here.ticket, here.failed or here.ticket, None
         try:
-            lane = here.lane
-            color = None if lane is None else lane.color
-            loop = None if color is None else color.running_loop()
-            if loop is not None and loop._exception_handler is not None:
-                message = f"Exception in a callback of {color!r}"
-                loop.call_exception_handler({"message": message, "exception": error})
-            elif isinstance(error, (SystemExit, KeyboardInterrupt)) and _left_coroutine(error):
-                log.debug("%r left a task, which keeps it for who awaits it", error)
-            elif self._exception_handler is not None:
-                self._exception_handler(error)
-            else:
-                log.error("Exception in a callback of %r", color, exc_info=error)
+            self._tell(error)
         except BaseException:  # noqa: BLE001 - whatever the handler raises, the worker must live
             try:
                 log.exception("The exception handler failed on %r", error)
             except BaseException:  # noqa: BLE001 - logging fails too, and the worker must live
                 traceback.print_exc()
+        finally:
+            here.ticket = before
+
+    def _tell(self, error: BaseException) -> None:
+        """Hand an exception to whom it may concern."""
+        lane = here.lane
+        color = None if lane is None else lane.color
+        loop = None if color is None else color.running_loop()
+        if loop is not None and loop._exception_handler is not None:
+            message = f"Exception in a callback of {color!r}"
+            loop.call_exception_handler({"message": message, "exception": error})
+        elif isinstance(error, (SystemExit, KeyboardInterrupt)) and _left_coroutine(error):
+            log.debug("%r left a task, which keeps it for who awaits it", error)
+        elif self._exception_handler is not None:
+            self._exception_handler(error)
+        else:
+            log.error("Exception in a callback of %r", color, exc_info=error)
 
     def _abandon(self) -> None:
         """At the interpreter's exit, where no thread can be started any more: just end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from colorsched.aio.future import PART_OF, Part
@@ -92,8 +91,7 @@ def start_holding(
     part = Part(color)
     context = context.copy()
     context.run(PART_OF.set, part)
-    if color._aside is None:
-        color._aside = deque()
+    color.make_aside()
     color._hold = part
 
     start_task(future, coro, loop, context, part)

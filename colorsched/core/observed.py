@@ -36,6 +36,7 @@ class Watched(Ticket):
             raise
         except BaseException as error:
             observer.ended(self, error)
+            here.failed = self
             raise
         else:
             observer.ended(self, None)
@@ -58,6 +59,20 @@ class Planned:
 
     def __repr__(self) -> str:
         return repr(self.plan)
+
+
+class ObservedAside(deque["Handle"]):
+    """Where callbacks wait for a hold's end. They come from the queue, but for first steps."""
+
+    __slots__ = ("_queue",)
+
+    def __init__(self, queue: ObservedQueue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    def appendleft(self, handle: Handle, /) -> None:
+        self._queue.announce(handle)
+        super().appendleft(handle)
 
 
 class ObservedQueue(deque["Handle"]):

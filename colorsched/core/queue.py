@@ -20,6 +20,7 @@ owner's look came first, then its token lay ready before the poster passed the t
 
 from __future__ import annotations
 
+from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ from colorsched.ports import FENCE, here
 if TYPE_CHECKING:
     import weakref
     from asyncio import AbstractEventLoop
-    from collections import deque
     from collections.abc import Callable, Hashable
     from typing import Protocol
 
@@ -206,6 +206,11 @@ class ColorQueue:
     def runnable(self) -> bool:
         """Whether a turn would find something to run (or, under a hold, to put aside)."""
         return bool(self._queue) or (bool(self._aside) and self._hold is None)
+
+    def make_aside(self) -> None:
+        """Make the place where callbacks wait for a hold's end, unless it is there."""
+        if self._aside is None:
+            self._aside = deque()
 
     def is_idle(self) -> bool:
         """Whether nothing is queued and nobody owns or holds the color."""

@@ -208,3 +208,33 @@ def test_what_shutdown_drops_is_told(log: Log) -> None:
     rt.shutdown()
     assert ("shut down", "post") in log.of("b")
     assert ("started", "post") not in log.of("b")
+
+
+def test_a_first_step_behind_a_hold_has_a_ticket(log: Log) -> None:
+    begun: list[Any] = []
+
+    async def hold() -> None:
+        await asyncio.sleep(0)
+
+    async def first() -> None:
+        begun.append(here.ticket)
+
+    with Runtime(workers=1, observer=log) as rt:
+        color = rt.color("a")
+        color.submit(hold)
+        color.spawn(first()).result(PATIENCE_SECONDS)
+    assert begun[0].kind == "loop"
+    assert begun[0].by.kind == "post"
+
+
+def test_what_the_exception_handler_posts_comes_from_the_callback(log: Log) -> None:
+    def fail() -> None:
+        raise ValueError("no")
+
+    def handle(_error: BaseException) -> None:
+        rt.color("b").post(int)
+
+    with Runtime(workers=1, observer=log, exception_handler=handle) as rt:
+        rt.color("a").post(fail)
+        assert rt.drain(PATIENCE_SECONDS)
+    assert log.ticket("b").by is log.ticket("a")

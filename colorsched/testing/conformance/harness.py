@@ -90,7 +90,13 @@ class Harness(ABC):
         if self.deterministic:
             phases.append(Phase.shrink)
 
-        @settings(phases=phases, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(
+            phases=phases,
+            deadline=None,
+            # One error, the simplest: who reads it, or expects it, need not unpack a group.
+            report_multiple_bugs=False,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
         @given(drawn)
         def holds(program: Program) -> None:
             test(program)
