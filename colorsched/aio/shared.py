@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 class Shared:
     """Sources, the tasks that ``drain`` waits for, and the pool for blocking calls."""
 
+    loop_type: type[ColorLoop] = ColorLoop
+    """What loops are made of. A simulation has its own."""
+
     def __init__(
         self, hub: Hub, waits: WaitGraph, lock: Lock, observer: Observer | None = None
     ) -> None:
@@ -47,7 +50,7 @@ class Shared:
         """The loop of a color that has none, or the one that another thread made meanwhile."""
         with self._lock:
             loop = color.running_loop()
-            return ColorLoop(color, self) if loop is None else cast("ColorLoop", loop)
+            return self.loop_type(color, self) if loop is None else cast("ColorLoop", loop)
 
     def after_fork(self, lock: Callable[[], Lock]) -> None:
         """In a forked child, where the old locks may be taken for ever."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import warnings
 import weakref
 from concurrent.futures import Executor, Future
 from functools import partial
@@ -11,17 +13,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from colorsched.aio.future import ColorFuture
 from colorsched.aio.tasks import Bond
 from colorsched.color import Color
+from colorsched.errors import RuntimeShutdown
 from colorsched.observed import ObservedColor, ObservedFuture
 from colorsched.ports import Doors, here
 from colorsched.runtime import Runtime
 from colorsched.sources.poller import open_poller
 from colorsched.sources.signals import Signals, Target, check_signal
 from colorsched.testing.errors import Aborted, CannotSimulate
+from colorsched.testing.network import Network
+from colorsched.testing.simloop import SimLoop
 from colorsched.testing.simulation import Simulation, VirtualClock
 from colorsched.testing.strategies import Fifo, make_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from types import TracebackType
 
     from colorsched.core.handle import Handle, Work
     from colorsched.core.queue import ColorQueue
@@ -52,6 +58,7 @@ class SimRuntime(Runtime):
         observer: as of ``Runtime``.
         most_steps: so many callbacks without coming to rest are a livelock.
         apart: run main on a stack apart from those of callbacks; see ``testing.simulation``.
+        network: what asyncio's connections are made of, and what goes wrong with them.
 
     ``failures`` has what posted callbacks raised; ``schedule`` the choices made so far.
 
@@ -61,7 +68,7 @@ class SimRuntime(Runtime):
         Stalled: while somebody waits for what cannot happen any more.
         Livelock: the program does not come to rest.
 
-    >>> with SimRuntime(seed=1) as rt:
+    >>> with SimRuntime() as rt:
     ...     for name in "abc":
     ...         handle = rt.color(name).call_later(3600, print, name)
     ...     rt.drain(), rt.time()
@@ -85,6 +92,7 @@ class SimRuntime(Runtime):
         observer: Observer | None = None,
         most_steps: int = MOST_STEPS,
         apart: bool = True,
+        network: Network | None = None,
     ) -> None:
         if strategy is None:
             strategy = Fifo() if seed is None else make_strategy("random", seed, length=0)
@@ -106,6 +114,12 @@ class SimRuntime(Runtime):
             observer=observer,
             doors=doors,
         )
+        self._seed = seed
+        self._network: Network | None = None
+        if network is not None:
+            network.attach(self, seed)
+            self._network = network
+        self._shared.loop_type = SimLoop
         self._hub.signals = SimSignals(self._hub.poller.wake)
 
     # -- what it is made of -----------------------------------------------------------------------
@@ -135,12 +149,42 @@ class SimRuntime(Runtime):
     def _wait(self, bell: Any, timeout: float | None) -> bool:
         return self._simulation.wait(lambda: bell.rung, timeout, "quiet")
 
+    def _close_generators(self, loop: Any) -> None:
+        if "_asyncgens" in vars(loop):
+            done = asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop)
+            self._simulation.wait(done.done, None, f"the generators of {loop!r}")
+            done.result()
+
+    def __enter__(self) -> SimRuntime:  # noqa: PYI034 - as of Runtime
+        super().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            self.discard()
+
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, Aborted):
             self.failures.append(error)
             super()._failed(error)
 
     # -- for tests --------------------------------------------------------------------------------
+
+    @property
+    def network(self) -> Network:
+        """The network that asyncio's connections are made of, made when first asked for."""
+        if self._network is None:
+            network = Network()
+            network.attach(self, self._seed)
+            self._network = network
+        return self._network
 
     @property
     def choices(self) -> Sequence[int]:
@@ -157,7 +201,10 @@ class SimRuntime(Runtime):
 
         Unlike ``drain`` it does not insist: callbacks and coroutines that wait for ever are left.
         """
+        self._refuse_inside("settle")
         self._simulation.settle()
+        if self._shared.observer is not None:
+            self._shared.observer.settled()
 
     def send_signal(self, signum: int) -> None:
         """Let the signal arrive: its handler in this runtime, if there is one, is posted.
@@ -173,39 +220,65 @@ class SimRuntime(Runtime):
 
     def discard(self) -> None:
         """End the run as it stands: what has not happened will not."""
+        self._refuse_inside("discard")
+        if self._scheduler.closed is None:
+            self._scheduler.close(
+                RuntimeShutdown("this simulation was discarded, and takes no more work")
+            )
         self._simulation.close()
+        for loop in self._loops():
+            _forget_tasks(loop)
+
+
+def _forget_tasks(loop: Any) -> None:
+    """Close what a run has left unfinished, without a word about it."""
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own way to say that it is meant
+        coro: Any = task.get_coro()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                coro.close()
+            except BaseException:  # noqa: BLE001, S110 - its cleaning up fails, in a run that is over
+                pass
 
 
 class _Points:
     """What colors of a simulation do besides: where they are posted to, somebody else may go on.
 
-    In main that is after every post. In a callback it is only after the second one to the same
-    color: what others post to it may come in between. Elsewhere it makes no difference whether
-    others go on before or after the callback.
+    In main that is at every post. In a callback it is only before the second one to the same color:
+    what others post to it may come in between. Elsewhere it makes no difference whether others go
+    on before or after the callback.
     """
 
-    _posted_at = -1
+    _posted_by = -1
+    """The step that has posted here last."""
     _scheduler: Scheduler
 
     def post(self, fn: Callable[..., object], /, *args: Any) -> Handle:
+        main = self._point()
         handle: Handle = super().post(fn, *args)  # type: ignore[misc]  # a mixin before Color
-        self._point()
+        if main is not None:
+            main.point()
         return handle
 
     def post_handle(self, handle: Handle) -> None:
+        main = self._point()
         super().post_handle(handle)  # type: ignore[misc]  # a mixin before Color
-        self._point()
+        if main is not None:
+            main.point()
 
-    def _point(self) -> None:
-        runtime = self._scheduler.runtime()
-        simulation: Simulation = runtime._simulation
+    def _point(self) -> Simulation | None:
+        """The simulation, if main posts: then others may go on when it has posted."""
+        simulation: Simulation = self._scheduler.runtime()._simulation
         lane = here.lane
         if lane is None:
-            simulation.point()
-        elif lane.color is not None:
-            if self._posted_at == simulation.steps:
+            return simulation
+        if lane.color is not None:
+            if self._posted_by == simulation.running:
                 simulation.point()
-            self._posted_at = simulation.steps
+            self._posted_by = simulation.running
+        return None
 
 
 class SimFuture(ColorFuture[T]):
@@ -216,11 +289,15 @@ class SimFuture(ColorFuture[T]):
 
     def __init__(self, color: ColorQueue, waits: Any) -> None:
         super().__init__(color, waits)
-        color._scheduler.runtime().futures.append(self)
+        runtime = color._scheduler.runtime()
+        runtime.futures.append(self)
+        self._waiters = Waiters(runtime._simulation)
 
     def _wait(self, timeout: float | None) -> float | None:
         simulation: Simulation = self.color._scheduler.runtime()._simulation
-        simulation.wait(partial(Future.done, self), timeout, f"the result of work in {self.color.key!r}")
+        simulation.wait(
+            partial(Future.done, self), timeout, f"the result of work in {self.color.key!r}"
+        )
         return 0
 
     def result(self, timeout: float | None = None) -> T:
@@ -239,6 +316,41 @@ class SimFuture(ColorFuture[T]):
         if not isinstance(getattr(fn, "__self__", None), Bond):
             self.asked = True
         super().add_done_callback(fn)
+
+
+class Waiters(list[Any]):
+    """Those of ``concurrent.futures.wait`` and its kin: they wait in the simulation, too."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__()
+        self._simulation = simulation
+
+    def append(self, waiter: Any, /) -> None:
+        if not isinstance(waiter.event, SimEvent):
+            waiter.event = SimEvent(self._simulation)
+        super().append(waiter)
+
+
+class SimEvent:
+    """As of ``threading``: who waits for it lets the simulation go on."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._is_set:
+            return True
+        return self._simulation.wait(self.is_set, timeout, "the first, or all, of some futures")
 
 
 class ObservedSimFuture(SimFuture[T], ObservedFuture[T]):

@@ -26,13 +26,22 @@ Code that is stopped keeps its stack, so somebody else has to go on driving:
 from __future__ import annotations
 
 import math
+import sys
 import threading
+from asyncio import _get_running_loop as get_running_loop
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from colorsched.core.turn import run_turns
 from colorsched.ports import here, set_running_loop
-from colorsched.testing.errors import Aborted, CannotSimulate, Livelock, NeedsThreads, Stalled
+from colorsched.testing.errors import (
+    Aborted,
+    CannotSimulate,
+    EndRun,
+    Livelock,
+    NeedsThreads,
+    Stalled,
+)
 from colorsched.testing.strategies import Fifo
 
 if TYPE_CHECKING:
@@ -117,8 +126,13 @@ class Simulation:
         self.choices: list[int] = []
         self.options: list[int] | None = None
         """How many options each choice had, if that is to be kept."""
+        self.running = 0
+        """The number of the step whose callback runs now."""
         self.picked: Callable[[Any], None] | None = None
         """Told of every option that goes on, chosen or the only one, if somebody listens."""
+        self.before_step: Callable[[int], int] | None = None
+        """Asked before each step, with the place of the color among the ready: whose step it is to
+        be instead; -1 for nobody's, to choose again. Not asked any more once turns are fair."""
         self.over = False
         self.failure: BaseException | None = None
         """What ended the simulation: nobody can go on, or it would go on for ever."""
@@ -131,6 +145,8 @@ class Simulation:
         """Threads that are ready to drive: their batons, and whom they are to begin with."""
         self._base: Any = None
         self._helpers: list[threading.Thread] = []
+        self._leaving: list[Any] = []
+        """Once it is over: the batons of those who are to leave, one after the other."""
         self._main_on_stack = False
         self.lane: Lane = scheduler.add_lane(_nothing, spare=False)
 
@@ -145,7 +161,8 @@ class Simulation:
             self._scheduler.remove_lane(self.lane)
 
     def join(self) -> None:
-        """There are no threads of ours to wait for."""
+        """The runtime has come to its end: no thread is needed any more."""
+        self.close()
 
     def after_fork(self) -> None:
         """In a forked child nothing is left of the simulation."""
@@ -187,9 +204,11 @@ class Simulation:
 
     def settle(self) -> list[Caller]:
         """Go on until nothing can happen any more; returns who waits still."""
-        if self._apart:
+        if self.over:
+            self._leave()
+        elif self._apart:
             self._idle = False
-            self.wait(lambda: self._idle, None, "rest")
+            self.wait(lambda: self._idle or self.over, None, "rest")
         else:
             self._settle_here()
         if self.failure is not None:
@@ -202,6 +221,8 @@ class Simulation:
                 self._starting.pop(0)()
             with self._on_main():
                 self._drive(None, None)
+            if self.over:
+                self._leave()
             if not self._starting:
                 return
 
@@ -228,11 +249,12 @@ class Simulation:
         return bool(caller.may_go()) or self._clock.now >= caller.until
 
     def _stop_main(self, me: Caller, first: Any = None) -> None:
+        if self.over:
+            self._leave()
+            raise self.failure or _is_over()
         if self._apart:
             self._stop(me, first)
             return
-        if self.over:
-            raise self.failure or _is_over()
         self._main_on_stack = True
         self._callers.append(me)
         try:
@@ -243,18 +265,24 @@ class Simulation:
             if me in self._callers:
                 self._callers.remove(me)
         if self.over:
+            self._leave()
             raise self.failure or _is_over()
 
     @contextmanager
     def _on_main(self) -> Iterator[None]:
         """Main drives: it is the worker for now."""
         ticket, here.ticket = here.ticket, None
-        here.lane = self.lane
+        lane, here.lane = here.lane, self.lane
+        loop = get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        self.began()
         try:
             yield
         finally:
+            sys.set_asyncgen_hooks(*hooks)
             self.lane.let_go()
-            here.lane = None
+            set_running_loop(loop)
+            here.lane = lane
             here.ticket = ticket
 
     def _stop(self, me: Caller, first: Any = None) -> None:
@@ -267,6 +295,7 @@ class Simulation:
         lane = self.lane
         was_in = here.lane
         saved = (lane.color, lane.outer[:], lane.depth, lane.loop)
+        running = self.running
         lane.color = None
         lane.outer.clear()
         lane.depth = 0
@@ -274,12 +303,20 @@ class Simulation:
         me.baton = _baton()
         self._callers.append(me)
         self._hand_driving_on(first)
-        self._take(me.baton)
+        try:
+            self._take(me.baton)
+        except BaseException as error:  # an interrupt, or our patience is at its end
+            if me in self._callers:
+                self._callers.remove(me)
+            self.abort(error)
+            raise
         here.lane = was_in
         lane.color, outer, lane.depth, lane.loop = saved
         lane.outer[:] = outer
+        self.running = running
         if self.over:
             if was_in is None:
+                self._leave()
                 raise self.failure or _is_over()
             raise Aborted
 
@@ -308,6 +345,7 @@ class Simulation:
         finally:
             set_running_loop(None)
             here.lane = None
+            self._let_next_leave()
 
     def _rest(self, baton: Any, *, helps: bool) -> Any:
         """Let another thread go on, and rest until there is driving to do.
@@ -326,34 +364,58 @@ class Simulation:
         return entry[1]
 
     def _take(self, baton: Any) -> None:
-        if not baton.acquire(timeout=PATIENCE_SECONDS):
-            raise CannotSimulate(
-                f"a callback blocked for {PATIENCE_SECONDS:g} s of real time on something that is "
-                "not of this runtime: a lock, a queue, a socket. Wait for futures or await instead."
-            )
+        """Wait for a baton.
 
-    def abort(self, failure: BaseException) -> None:
-        """End the run: whoever was stopped is thrown out of its code."""
+        Main is patient as long as something happens meanwhile. The others are as long as it takes,
+        since what main does between its calls is not for us to judge.
+        """
+        if threading.current_thread() in self._helpers:
+            baton.acquire()
+            return
+        steps = -1
+        while not baton.acquire(timeout=PATIENCE_SECONDS):
+            if steps == self.steps:
+                raise CannotSimulate(
+                    f"a callback blocked for {PATIENCE_SECONDS:g} s of real time on something that "
+                    "is not of this runtime: a lock, a queue, a socket. Wait for futures or await "
+                    "instead."
+                )
+            steps = self.steps
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def abort(self, failure: BaseException | None) -> None:
+        """End the run: whoever was stopped is thrown out of its code.
+
+        One after the other, like everything here: callbacks in the order in which they stopped,
+        then threads that rest, then main.
+        """
         if self.over:
             return
         self.failure = failure
         self.over = True
-        for caller in self._callers:
-            if caller.baton is not None:
-                caller.baton.release()
-        for entry in self._resting:
-            entry[0].release()
-        if self._base is not None:
-            self._base.release()
+        stopped = [caller for caller in self._callers if caller.baton is not None]
+        stopped.sort(key=lambda caller: caller.color is None)
+        main = [caller.baton for caller in stopped if caller.color is None]
+        self._leaving += [caller.baton for caller in stopped if caller.color is not None]
+        self._leaving += [entry[0] for entry in self._resting]
+        self._leaving += main if self._base is None else [self._base]
 
-    def close(self) -> None:
-        """The run is over, by its end or by a failure; no thread is left."""
-        if not self.over and (self._callers or self._helpers):
-            self.abort(_is_over())
-        self.over = True
+    def _let_next_leave(self) -> None:
+        if self._leaving:
+            self._leaving.pop(0).release()
+
+    def _leave(self) -> None:
+        """On main: see all others out, now that it is over."""
+        self._let_next_leave()
         for thread in self._helpers:
             thread.join(PATIENCE_SECONDS)
         self._helpers.clear()
+
+    def close(self) -> None:
+        """The run is over, by its end or by a failure; no thread is left."""
+        self.abort(None)
+        self._leave()
 
     # -- driving ----------------------------------------------------------------------------------
 
@@ -374,10 +436,10 @@ class Simulation:
                 place, first = _place(options, first), None
             elif len(options) > 1:
                 place = self._choose(options, self._strategy.choose)
-            self._idle = False
             if self.picked is not None:
                 self.picked(options[place])
             if place >= len(able):
+                self._idle = False
                 self._step(place - len(able))
                 continue
             caller = able[place]
@@ -401,7 +463,13 @@ class Simulation:
         return False
 
     def _choose(self, options: Sequence[Any], ask: Callable[[Sequence[Any]], int]) -> int:
-        place = ask(options)
+        try:
+            place = ask(options)
+        except EndRun as end:
+            self.abort(end)
+            if self.lane.color is None:
+                raise
+            raise Aborted from end  # in a callback's code, where it must not be taken for its own
         self.choices.append(place)
         if self.options is not None:
             self.options.append(len(options))
@@ -410,11 +478,16 @@ class Simulation:
     def _step(self, place: int) -> None:
         """Run one callback of the color at this place among the ready."""
         lane = self.lane
+        if self.before_step is not None and not self._fair:
+            place = self.before_step(place)
+            if place < 0:
+                return
         if place:
             color = lane.ready[place]
             del lane.ready[place]
             lane.ready.appendleft(color)
         self.steps += 1
+        self.running = self.steps
         if self.steps > self._most_steps:
             self._too_long()
         run_turns(lane, 1, self._clock.read, math.inf, ONE)
