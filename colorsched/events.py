@@ -113,8 +113,12 @@ class Observer:
     def recalled(self, ticket: Ticket) -> None:
         """The callback that runs is one that ``ticket`` had planned."""
 
-    def looked(self, future: object) -> None:
-        """The code that runs asks whether a future has its outcome, or waits for it."""
+    def looked(self, thing: object) -> None:
+        """The code that runs asks how far something is.
+
+        A future: whether it has its outcome; a ticket: whether it has started, and so is too late
+        to cancel.
+        """
 
     def completed(self, future: object) -> None:
         """The future of submitted work is about to get its outcome, from the code that runs."""

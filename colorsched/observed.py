@@ -12,6 +12,7 @@ from colorsched.ports import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
+    from concurrent.futures import Future
 
     from colorsched.core.scheduler import Lane, Scheduler
     from colorsched.sources.timers import TimerHandle
@@ -25,6 +26,22 @@ class ObservedFuture(ColorFuture[T]):
     def done(self) -> bool:
         self._observer.looked(self)
         return super().done()
+
+    def cancelled(self) -> bool:
+        self._observer.looked(self)
+        return super().cancelled()
+
+    def running(self) -> bool:
+        self._observer.looked(self)
+        return super().running()
+
+    def set_running_or_notify_cancel(self) -> bool:
+        self._observer.looked(self)
+        return super().set_running_or_notify_cancel()
+
+    def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
+        self._observer.looked(self)
+        super().add_done_callback(fn)
 
     def set_result(self, result: T) -> None:
         self._observer.completed(self)

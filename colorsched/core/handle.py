@@ -65,6 +65,8 @@ class Handle(list[Any]):
         try:
             self.pop(CLAIM)
         except IndexError:
+            if self and isinstance(self[0], Ticket):
+                self[0].observer.looked(self[0])
             return False
         self._why = why
         fn, args = self

@@ -209,6 +209,7 @@ class Segments(Observer):
             segment.must |= poster.must | poster.bit
             segment.must |= self._ahead(ticket, poster)
         segment.lineage = self._lineage.get(ticket.number, 0)
+        self._meet(ticket)
         self._last[ticket.number] = segment.index
         if ticket.kind == "loop":
             # Whatever the color's coroutines share (locks, queues, events) is theirs alone, and
@@ -238,9 +239,21 @@ class Segments(Observer):
         """Somebody sets a timer."""
         self._keep(ticket)
 
-    def looked(self, future: object) -> None:
-        """Whether it is done already may depend on the order."""
-        self._touch(future, "outcome", "future", write=False)
+    def dropped(self, ticket: Ticket, why: str) -> None:
+        """To cancel a callback and to start it are two sides of one race."""
+        self._meet(ticket)
+
+    def looked(self, thing: object) -> None:
+        """Whether it is done, or has started, may depend on the order."""
+        if isinstance(thing, Ticket):
+            self._meet(thing)
+        else:
+            self._touch(thing, "outcome", "future", write=False)
+
+    def _meet(self, ticket: Ticket) -> None:
+        segment = self._current()
+        segment.footprint["handle", ticket.number] = True
+        segment.shape.add(("handle", self._lineage.get(ticket.number), True))
 
     def completed(self, future: object) -> None:
         """The outcome comes after this."""

@@ -42,7 +42,6 @@ from colorsched.testing.exploration import Explorer
 from colorsched.testing.program import Program
 from colorsched.testing.races import RaceDetector
 from colorsched.testing.segments import Segment, Segments, actor_of, conflict
-from colorsched.testing.simruntime import MOST_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -82,7 +81,7 @@ def verify(
     budget: int = 10_000,
     races: bool = True,
     touches: Literal["seen", "everything"] | None = None,
-    most_steps: int = MOST_STEPS,
+    most_steps: int = 2_000,
 ) -> Verdict:
     """Run a program under every schedule that makes a difference to it.
 

@@ -216,6 +216,32 @@ def test_a_failing_schedule_is_found_and_small() -> None:
     assert failed.value.failure.kind == "assertion"
 
 
+@pytest.mark.parametrize("way", ["handle", "future"])
+def test_to_cancel_and_to_start_is_a_race(way: str) -> None:
+    def main(rt: Any) -> Callable[[], None]:
+        ran = Shared(0, name="ran")
+        told = Shared(0, name="told")
+
+        def start() -> None:
+            post = rt.color("a").post if way == "handle" else rt.color("a").submit
+            rt.color("b").post(cancel, post(ran.set, 1))
+
+        def cancel(work: Any) -> None:
+            work.cancel()
+            told.set(1)
+
+        rt.color("c").post(start)
+
+        def check() -> None:
+            assert ran.get() == 1
+
+        return check
+
+    with pytest.raises(ScheduleFailed) as failed:
+        verify(main)
+    assert failed.value.failure.kind == "assertion"
+
+
 def test_a_race_is_a_failure_unless_it_is_not_looked_for() -> None:
     def main(rt: Any) -> None:
         box = Shared(0, name="box")
