@@ -155,17 +155,14 @@ class Network:
 
     def reset(self, port: int | str | None = None) -> int:
         """Break the connections to a port (or path), or all; returns how many."""
-        ends = [
-            end
-            for end in self.ends
-            if port is None or port in (sockname := end.get_extra_info("sockname"), sockname[1])
-        ]
-        broken = 0
-        for end in ends:
-            if not end._lost:
+        broken: set[SimTransport] = set()
+        for end in self.ends:
+            name = end.get_extra_info("sockname")
+            listens = port is None or port == (name if isinstance(name, str) else name[1])
+            if listens and end.peer not in broken and not end._lost:
+                broken.add(end)
                 self._break(end)
-                broken += 1
-        return broken
+        return len(broken)
 
     def _break(self, end: SimTransport) -> None:
         for one in (end, end.peer):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from colorsched.testing import CannotSimulate, SimRuntime
+from colorsched.testing import CannotSimulate, RaceDetector, Shared, SimRuntime
 from colorsched.testing.network import Network
 from colorsched.testing.strategies import Recorded
 
@@ -162,6 +162,42 @@ def test_a_reset_reaches_both_ends(sim: SimRuntime) -> None:
     sim.settle()
     assert len(errors) == 2
     assert isinstance(second.error, ConnectionResetError)
+
+
+def test_all_connections_are_reset_each_once(sim: SimRuntime) -> None:
+    sim.color("server").spawn(serve()).result()
+    peers = [sim.network.connect(80) for _ in range(3)]
+    sim.settle()
+    assert sim.network.reset(81) == 0
+    assert sim.network.reset() == 3
+    sim.settle()
+    assert all(isinstance(peer.error, ConnectionResetError) for peer in peers)
+
+
+@pytest.mark.parametrize("latency", [0, 1])
+def test_what_the_sender_did_happened_before_the_bytes_came(latency: float) -> None:
+    for seed in SEEDS:
+        detector = RaceDetector()
+        network = Network(latency=latency)
+        with SimRuntime(seed=seed, network=network, observer=detector) as rt:
+            value = Shared(0, name="value")
+
+            async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.read(1)
+                assert value.get() == 1  # noqa: B023 - called in this round of the loop
+                writer.close()
+
+            async def send() -> None:
+                _, writer = await asyncio.open_connection("localhost", 80)
+                value.set(1)  # noqa: B023 - called in this round of the loop
+                writer.write(b"x")
+                writer.close()
+
+            rt.color("server").spawn(serve(read)).result()
+            rt.color("client").spawn(send()).result()
+            rt.settle()
+            assert not rt.failures
+        assert not detector.races
 
 
 def test_resets_by_chance() -> None:
