@@ -43,6 +43,24 @@ class ColorDeadlock(ColorschedError, RuntimeError):
         super().__init__(f"{path}: each waits for the next, so none can go on. {advice}")
 
 
+class WorkerLost(ColorschedError, RuntimeError):
+    """A worker ended in the middle of work, which may have been done in whole, in part, or not.
+
+    ``running`` names the work, such as ``load in color 'red'``. It is not run again by itself:
+    only who asked for it knows whether that does harm.
+    """
+
+    def __init__(self, running: str) -> None:
+        self.running = running
+        super().__init__(
+            f"the worker that ran {running} was lost, and nobody knows how far it came. "
+            "Run it again if that does no harm."
+        )
+
+    def __reduce__(self) -> tuple[type[WorkerLost], tuple[str]]:
+        return type(self), (self.running,)
+
+
 class WrongThread(ColorschedError, RuntimeError):
     """An operation was asked for on a thread where Python cannot do it."""
 

@@ -11,20 +11,22 @@ from attrs import evolve, frozen
 
 from colorsched.errors import ColorschedError
 from colorsched.events import Observer
+from colorsched.testing.coverage import Coverage, CoverageWatch
 from colorsched.testing.errors import NeedsThreads, TestingError
+from colorsched.testing.faults import Faults, WithFaults
 from colorsched.testing.minimize import minimize, switches
-from colorsched.testing.pairs import PairCoverage, PairWatch
 from colorsched.testing.program import Program
 from colorsched.testing.races import RaceDetector
-from colorsched.testing.schedule import Schedule
+from colorsched.testing.schedule import BadSchedule, Schedule
 from colorsched.testing.simruntime import MOST_STEPS
 from colorsched.testing.strategies import Recorded, check_strategy, make_strategy, strategies
 from colorsched.testing.timeline import Narrated, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from colorsched.testing.program import Failure, Main, Run
+    from colorsched.testing.properties import Property
     from colorsched.testing.strategies import Strategy
 
 
@@ -34,6 +36,22 @@ class NoChoice(UserWarning):
 
 class Nondeterministic(TestingError, AssertionError):
     """The same schedule gave two different runs: something but the schedule decides."""
+
+
+class NeverHeld(TestingError, AssertionError):
+    """What ``sometimes`` asks for did not happen under any schedule.
+
+    Attributes:
+        labels: of those.
+
+    """
+
+    def __init__(self, labels: Sequence[str], schedules: int) -> None:
+        self.labels = tuple(labels)
+        super().__init__(
+            f"never in {schedules} schedules: {', '.join(map(repr, labels))}. The test has shown "
+            "nothing about these; run more schedules, or let the program get there more easily"
+        )
 
 
 class ScheduleFailed(ColorschedError, AssertionError):
@@ -63,18 +81,22 @@ class Exploration:
         schedules: how many schedules were run.
         distinct: how many of them were different.
         steps: how many callbacks they ran.
-        pairs: which conflicting accesses were seen in both orders; None without race detection.
+        coverage: which orders of conflicting accesses were seen; None without race detection.
+        reached: the labels of ``sometimes`` that held.
 
     """
 
     schedules: int
     distinct: int
     steps: int
-    pairs: PairCoverage | None = None
+    coverage: Coverage | None = None
+    reached: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.schedules} schedules, {self.distinct} of them distinct, {self.steps} steps"
-        return text if self.pairs is None or not self.pairs.total else f"{text}, {self.pairs}"
+        if self.coverage is None or not self.coverage.classes:
+            return text
+        return f"{text}; {self.coverage}"
 
 
 def explore(
@@ -85,6 +107,9 @@ def explore(
     strategy: str = "portfolio",
     depth: int = 3,
     races: bool = True,
+    properties: Iterable[Property] = (),
+    faults: Faults | None = None,
+    expect: Iterable[str] = (),
     twice: bool = False,
     shrink: bool = True,
     most_steps: int = MOST_STEPS,
@@ -104,12 +129,16 @@ def explore(
         strategy: ``portfolio``, ``random``, ``pct``, ``deviations`` or ``fifo``.
         depth: up to how many ordered steps PCT aims at, and how many deviations.
         races: whether to look for races.
+        properties: what every run has to keep: ``always``, ``eventually``, ``never_overlap`` ...
+        faults: what may go wrong.
+        expect: labels of ``sometimes`` that must hold in some schedule, reached or not.
         twice: run each schedule twice, and compare, to unmask what is not determined by it.
         shrink: whether to make a failing schedule small.
         most_steps: so many callbacks without coming to rest are a livelock.
 
     Raises:
         ScheduleFailed: a schedule fails.
+        NeverHeld: what the program says ``sometimes`` holds never did.
         Nondeterministic: a schedule gave two different runs.
         ValueError: an argument is out of range.
 
@@ -134,11 +163,19 @@ def explore(
     if depth < 1:
         raise ValueError(f"depth must be at least 1, not {depth}")
     check_strategy(strategy)
-    pairs = PairCoverage() if races else None
-    detectors: list[Callable[[], Observer]] = []
-    if races:
-        detectors.append(RaceDetector)
-    explorer = Explorer(Program(main=main, most_steps=most_steps, detectors=detectors), pairs)
+    if isinstance(expect, str):
+        raise TypeError(f"expect takes several labels: expect=[{expect!r}]")
+    coverage = Coverage() if races else None
+    program = Program(
+        main=main,
+        most_steps=most_steps,
+        detectors=[RaceDetector] if races else [],
+        properties=tuple(properties),
+        faults=faults,
+        observed=True,
+    )
+    explorer = Explorer(program, coverage)
+    labels = dict.fromkeys(expect, False)
     length = 0
     seen: set[tuple[int, ...]] = set()
     steps = chances = 0
@@ -146,11 +183,15 @@ def explore(
         islice(strategies(strategy, seed, depth=depth), schedules), 1
     ):
         make = partial(make_strategy, kind, roll, length=length)
+        if faults is not None:
+            make = partial(_with_faults, make, faults.seed * 1_000_003 + roll)
         run = explorer.run_twice(make) if twice else explorer.run(make)
         length = len(run.choices)
         seen.add(run.choices)
         steps += run.steps
         chances += length
+        for label, held in run.labels.items():
+            labels[label] = labels.get(label, False) or held
         if run.failure is not None:
             nth = f"schedule {number} of {schedules} ({kind}, seed {seed})"
             raise explorer.explain(run, nth, shrink=shrink)
@@ -161,11 +202,30 @@ def explore(
             NoChoice,
             stacklevel=2,
         )
-    return Exploration(schedules=schedules, distinct=len(seen), steps=steps, pairs=pairs)
+    never = [label for label, held in labels.items() if not held]
+    if never:
+        raise NeverHeld(never, schedules)
+    return Exploration(
+        schedules=schedules,
+        distinct=len(seen),
+        steps=steps,
+        coverage=coverage,
+        reached=tuple(labels),
+    )
+
+
+def _with_faults(make: Callable[[], Strategy], seed: int) -> Strategy:
+    return WithFaults(make(), seed)
 
 
 def replay(
-    schedule: str, main: Main | None = None, *, races: bool = True, most_steps: int = MOST_STEPS
+    schedule: str,
+    main: Main | None = None,
+    *,
+    races: bool = True,
+    properties: Iterable[Property] = (),
+    faults: Faults | None = None,
+    most_steps: int = MOST_STEPS,
 ) -> Exploration:
     """Run one schedule again, as an exploration printed it.
 
@@ -173,13 +233,16 @@ def replay(
         schedule: ``cs1:...``.
         main: the program; needed if the schedule does not name it.
         races: as of ``explore``.
+        properties: as of ``explore``.
+        faults: as of ``explore``; needed if the schedule does not tell them in full.
         most_steps: as of ``explore``.
 
     Raises:
         ScheduleFailed: it fails, as it did.
         Nondeterministic: the program took another path than when the schedule was recorded: it
             has changed since, or something but the schedule decides what it does.
-        BadSchedule: the text is no schedule, or names a program that is not there.
+        BadSchedule: the text is no schedule, names a program that is not there, or was recorded
+            with other faults.
 
     """
     recorded = Schedule.parse(schedule)
@@ -187,6 +250,9 @@ def replay(
         main=recorded.main() if main is None else main,
         most_steps=most_steps,
         detectors=[RaceDetector] if races else [],
+        properties=tuple(properties),
+        faults=_faults_of(recorded, faults),
+        observed=True,
     )
     explorer = Explorer(program, None)
     made: list[Recorded] = []
@@ -207,17 +273,33 @@ def replay(
     return Exploration(schedules=1, distinct=1, steps=run.steps)
 
 
+def _faults_of(recorded: Schedule, given: Faults | None) -> Faults | None:
+    """The faults to replay a schedule with."""
+    told = recorded.faults
+    if given is not None:
+        if str(given) != told:
+            raise BadSchedule(
+                f"this schedule was recorded with {f'the faults {told}' if told else 'no faults'}, "
+                f"not with {given}: its choices mean something else there"
+            )
+        return given
+    try:
+        return Faults.parse(told) if told else None
+    except (ValueError, TypeError) as error:
+        raise BadSchedule(f"{error}: give them: replay(schedule, faults=Faults(...))") from error
+
+
 class Explorer:
     """Runs one program, apart from main's stack once that is needed."""
 
-    def __init__(self, program: Program, pairs: PairCoverage | None = None) -> None:
+    def __init__(self, program: Program, coverage: Coverage | None = None) -> None:
         self._program = program
-        self._pairs = pairs
+        self._coverage = coverage
 
     def run(self, make: Callable[[], Strategy], *observers: Callable[[], Observer]) -> Run:
         """Run the program once; begin again if it turns out to need threads."""
-        if self._pairs is not None and not observers:
-            observers = (partial(PairWatch, self._pairs),)
+        if self._coverage is not None and not observers:
+            observers = (partial(CoverageWatch, self._coverage),)
         try:
             return self._program.run(make(), *(observer() for observer in observers))
         except NeedsThreads:
@@ -279,12 +361,13 @@ class Explorer:
                 "schedule decides what the program does (time, random numbers, hash order, threads)"
             ) from failure.error
         failure = last.failure
-        schedule = str(Schedule.of(self._program.main, last.choices))
+        faults = "" if self._program.faults is None else str(self._program.faults)
+        schedule = str(Schedule.of(self._program.main, last.choices, faults))
         picture = timeline.draw()
         lines = [f"{nth} fails: {failure}", "", picture, "", narrated.tell()]
         lines += [race.explain() for race in failure.races]
-        if self._pairs is not None and self._pairs.total:
-            lines.append(f"coverage: {self._pairs}")
+        if self._coverage is not None and self._coverage.classes:
+            lines.append(str(self._coverage))
         lines.append(f'run it again: colorsched.testing.replay("{schedule}")')
         failed = ScheduleFailed(
             schedule=schedule, failure=failure, timeline=picture, story="\n".join(lines)

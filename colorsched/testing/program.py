@@ -15,7 +15,8 @@ from colorsched.errors import ColorDeadlock
 from colorsched.events import Ticket
 from colorsched.ports import here
 from colorsched.runtime import _enter, _leave
-from colorsched.testing.errors import Livelock, NeedsThreads, Stalled
+from colorsched.testing.coverage import CoverageWatch
+from colorsched.testing.errors import Livelock, Stalled
 from colorsched.testing.oracles import Deadlocked, explain_livelock, refuse_leftovers
 from colorsched.testing.properties import Promises, PropertyBroken
 from colorsched.testing.segments import Segments
@@ -126,6 +127,9 @@ class Program:
         faulty = None if self.faults is None else self.faults.into(rt, strategy, spare=self.main)
         attempt = _Attempt(self.main, () if faulty is None else faulty.injected)
         error = attempt.error(rt, promises)
+        for found in observers:
+            if isinstance(found, CoverageWatch):
+                found.over()
         races = tuple(race for found in observers for race in getattr(found, "races", ()))
         failure = None
         if error is not None:

@@ -21,6 +21,9 @@ VERSION = "cs1"
 #: Longer lists of choices are compressed.
 LONGEST = 400
 
+#: No run makes more choices than that; a text that says so is damaged.
+MOST = 10_000_000
+
 
 class BadSchedule(TestingError, ValueError):
     """A text that is no schedule, or one whose program cannot be found."""
@@ -32,7 +35,7 @@ class Schedule:
 
     As text it reads ``cs1:module:function/24/5=1,9=2``: 24 choices, all of them plain but the
     fifth and the ninth (counted from 0). A program that cannot be imported by its name (a lambda,
-    a function inside another) is ``-``.
+    a function inside another) is ``-``. What faults there could be stands behind: ``+cancel=*``.
 
     >>> text = str(Schedule("shop:main", (0, 0, 1, 0, 2)))
     >>> text
@@ -44,11 +47,13 @@ class Schedule:
 
     program: str
     choices: tuple[int, ...]
+    faults: str = ""
+    """As of ``str(Faults(...))``; empty if there were none."""
 
     @classmethod
-    def of(cls, main: Callable[..., Any], choices: Sequence[int]) -> Schedule:
+    def of(cls, main: Callable[..., Any], choices: Sequence[int], faults: str = "") -> Schedule:
         """The schedule of a run of ``main``."""
-        return cls(_name(main), tuple(choices))
+        return cls(_name(main), tuple(choices), faults)
 
     @classmethod
     def parse(cls, text: str) -> Schedule:
@@ -65,20 +70,25 @@ class Schedule:
                 f"this does not: {text[:60]!r}"
             )
         try:
+            rest, plus, faults = rest.partition("+")
+            if plus and not faults:
+                raise ValueError(faults)
             program, length, deviations = rest.rsplit("/", 2)
             if deviations.startswith("~"):
                 packed = base64.urlsafe_b64decode(deviations[1:])
                 deviations = zlib.decompress(packed).decode()
-            choices = [0] * int(length)
+            if _count(length) > MOST:
+                raise ValueError(length)
+            choices = [0] * _count(length)
             for deviation in filter(None, deviations.split(",")):
                 place, _, choice = deviation.partition("=")
-                choices[int(place)] = int(choice)
+                choices[_count(place)] = _count(choice)
         except (ValueError, IndexError, binascii.Error, zlib.error):
             raise BadSchedule(
                 f"this schedule is damaged; copy it whole, from {VERSION}: to the end of the line: "
                 f"{text[:60]!r}"
             ) from None
-        return cls(program, tuple(choices))
+        return cls(program, tuple(choices), faults)
 
     def main(self) -> Callable[..., Any]:
         """Import the program.
@@ -108,7 +118,15 @@ class Schedule:
         text = ",".join(f"{place}={choice}" for place, choice in enumerate(self.choices) if choice)
         if len(text) > LONGEST:
             text = "~" + base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
-        return f"{VERSION}:{self.program}/{len(self.choices)}/{text}"
+        faults = f"+{self.faults}" if self.faults else ""
+        return f"{VERSION}:{self.program}/{len(self.choices)}/{text}{faults}"
+
+
+def _count(text: str) -> int:
+    """A number as we write it; ``int`` takes signs, spaces and underscores, too."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(text)
+    return int(text)
 
 
 def _name(main: Callable[..., Any]) -> str:

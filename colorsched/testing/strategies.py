@@ -174,6 +174,10 @@ class Recorded:
 
     interrupt = choose
 
+    def fault(self, options: Sequence[Any]) -> int:
+        """Whether something goes wrong now, and what: the recorded place, too."""
+        return self.choose(options)
+
 
 STRATEGIES = ("portfolio", "random", "pct", "deviations", "fifo")
 

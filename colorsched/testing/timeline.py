@@ -6,14 +6,13 @@ blue  |........|#4 bump |........|
 
 from __future__ import annotations
 
-import asyncio
-import gc
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from colorsched.events import Observer
+from colorsched.testing.callees import short_name
 from colorsched.testing.strategies import Recorded
-from colorsched.testing.trace_names import Texts, name_of
+from colorsched.testing.trace_names import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 #: Widest picture, in characters; longer runs go on below.
 WIDTH = 100
-
-#: Longest name of a callback in it.
-NAME = 24
 
 #: Only so many steps before the end are shown.
 STEPS = 40
@@ -39,7 +35,7 @@ class Timeline(Observer):
 
     def started(self, ticket: Ticket) -> None:
         """A step."""
-        self._steps.append((self.text_of(ticket.key), ticket.number, _short(ticket.fn)))
+        self._steps.append((self.text_of(ticket.key), ticket.number, short_name(ticket.fn)))
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -93,6 +89,7 @@ class Narrated(Recorded):
         super().__init__(choices)
         self._timeline = timeline
         self._deviations: list[tuple[int, Any, Any]] = []
+        self._faults: list[str] = []
 
     def choose(self, options: Sequence[Any]) -> int:
         """The recorded place."""
@@ -103,17 +100,25 @@ class Narrated(Recorded):
 
     interrupt = choose
 
+    def fault(self, options: Sequence[Any]) -> int:
+        """The recorded place."""
+        place = super().choose(options)
+        if place:
+            self._faults.append(str(options[place]))
+        return place
+
     def tell(self) -> str:
-        """The deviations in words: who went before whom."""
+        """The deviations in words: who went before whom, and what faults there were."""
         told = []
         for count, first, then in self._deviations:
             early = self._label(first, count)
             late = self._label(then, count)
             told.append(f"{early} before {late}")
         number = len(told)
-        if not number:
-            return "the plain schedule: no deviation from FIFO"
-        return f"{number} deviation{'s' if number > 1 else ''} from FIFO: {'; '.join(told)}"
+        lines = ["the plain schedule: no deviation from FIFO"]
+        if number:
+            lines = [f"{number} deviation{'s' if number > 1 else ''} from FIFO: {'; '.join(told)}"]
+        return "\n".join([*lines, *(f"fault: {fault}" for fault in self._faults)])
 
     def _label(self, option: Any, count: int) -> str:
         if not hasattr(option, "key"):
@@ -135,14 +140,3 @@ def _parts(steps: list[tuple[str, int, str]], width: int) -> list[list[tuple[str
         parts[-1].append(step)
         used += size
     return parts
-
-
-def _short(fn: Any) -> str:
-    """A callback's name, short; a task's step has that of its coroutine."""
-    name = name_of(fn)
-    if name.startswith("TaskStep"):
-        # asyncio's own wrapper of a first step keeps the task to itself.
-        tasks = [found for found in gc.get_referents(fn) if isinstance(found, asyncio.Task)]
-        name = getattr(tasks[0].get_coro(), "__qualname__", name) if tasks else name
-    name = name.rpartition("<locals>.")[2]
-    return name if len(name) <= NAME else name[: NAME - 1] + "…"
