@@ -26,6 +26,7 @@ from benchmarks.tables import VERDICT_HEADS, Verdict, table
 GROUPS = {
     "scheduling": "scheduling",
     "scaling": "scaling",
+    "cores": "cores",
     "asyncio": "asyncio_server",
     "web": "web",
     "order": "order",
