@@ -341,3 +341,21 @@ def test_a_network_belongs_to_one_runtime() -> None:
         pass
     with pytest.raises(ValueError, match="another SimRuntime"):
         SimRuntime(network=network)
+
+
+def test_bytes_do_not_come_before_their_time() -> None:
+    with SimRuntime(seed=1, network=Network(latency=1)) as rt:
+        listener = rt.network.listen(99)
+
+        async def send() -> None:
+            _, writer = await asyncio.open_connection("localhost", 99)
+            writer.write(b"a")
+            await asyncio.sleep(0.75)
+            writer.write(b"b")
+            await asyncio.sleep(0.5)
+            assert listener.accepted[0].received == b"a"
+            await asyncio.sleep(1)
+            assert listener.accepted[0].received == b"ab"
+            writer.close()
+
+        rt.spawn(send()).result()
