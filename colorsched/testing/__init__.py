@@ -1,4 +1,4 @@
-"""Test what your colors promise: explore schedules, find races, prove the order, replay failures."""
+"""Test what your colors promise: explore schedules, find races, prove order, replay failures."""
 
 from colorsched.testing.access import benign
 from colorsched.testing.coverage import Coverage

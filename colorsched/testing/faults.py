@@ -55,6 +55,10 @@ class Target:
         return "*" if self.names is None else ",".join(self.names)
 
 
+def _seconds(given: Iterable[float]) -> tuple[float, ...]:
+    return tuple(given)
+
+
 KINDS = ("cancel", "delay", "starve", "lose_worker", "jump")
 
 
@@ -98,7 +102,7 @@ class Faults:
     starve: Where = 0.0
     lose_worker: Where = 0.0
     jump: Where = 0.0
-    seconds: tuple[float, ...] = field(default=(0.001, 1.0, 60.0), converter=tuple)
+    seconds: tuple[float, ...] = field(default=(0.001, 1.0, 60.0), converter=_seconds)
     rate: float = 0.2
     most: int = 2
     seed: int = 0

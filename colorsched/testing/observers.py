@@ -27,7 +27,7 @@ class Observers(Observer):
 
     def add(self, observer: Observer) -> None:
         """Tell one more from now on, after the others."""
-        kind: Hashable = type(observer)
+        kind: Any = type(observer)
         for name in _heard_by(kind):
             listeners = self._listeners.setdefault(name, [])
             listeners.append(getattr(observer, name))

@@ -106,9 +106,9 @@ def _awaited(task: Task, tasks: Sequence[Task]) -> Iterator[Task]:
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
         owner = None if frame is None else frame.f_locals.get("self")
         if isinstance(owner, asyncio.TaskGroup):
-            yield from owner._tasks  # type: ignore[attr-defined]  # whom its end waits for
+            yield from owner._tasks  # whom its end waits for
         elif isinstance(owner, ColorFuture):
-            for callback in owner._done_callbacks:
+            for callback in owner._done_callbacks:  # type: ignore[attr-defined]  # of concurrent.futures
                 bond = getattr(callback, "__self__", None)
                 if isinstance(bond, Bond) and bond._task is not None:
                     yield bond._task

@@ -279,7 +279,7 @@ def two(rt: Any) -> None:
 
 
 def test_what_sometimes_held_is_reported() -> None:
-    def main(rt: Any) -> None:
+    def main(rt: Any) -> Any:
         order: list[str] = []
         rt.color("red").post(order.append, "red")
         rt.color("blue").post(order.append, "blue")

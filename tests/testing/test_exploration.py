@@ -1,0 +1,217 @@
+"""Exploring: what fails is found, made small, told and replayed; what does not is left in peace."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from colorsched.testing import (
+    NoChoice,
+    Nondeterministic,
+    ScheduleFailed,
+    Shared,
+    explore,
+    replay,
+)
+
+
+def ordered(rt: Any) -> Any:
+    order: list[str] = []
+    for name in ("red", "green", "blue"):
+        rt.color(name).post(order.append, name)
+
+    def check() -> None:
+        assert order.index("red") < order.index("blue"), order
+
+    return check
+
+
+def fail(main: Any, **options: Any) -> ScheduleFailed:
+    with pytest.raises(ScheduleFailed) as caught:
+        explore(main, **options)
+    return caught.value
+
+
+def test_a_failure_is_small_and_told() -> None:
+    failed = fail(ordered)
+    assert failed.switches == 1
+    assert failed.failure.kind == "assertion"
+    assert isinstance(failed.__cause__, AssertionError)
+    text = str(failed)
+    assert failed.timeline in text
+    assert f'replay("{failed.schedule}")' in text
+    assert "1 deviation from FIFO: " in text
+    assert "portfolio" not in text
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    assert fail(ordered, seed=3).schedule == fail(ordered, seed=3).schedule
+
+
+def test_replay_is_the_same_failure() -> None:
+    failed = fail(ordered)
+    with pytest.raises(ScheduleFailed) as caught:
+        replay(failed.schedule)
+    assert caught.value.schedule == failed.schedule
+    assert caught.value.timeline == failed.timeline
+
+
+def test_replay_of_another_program_is_noticed() -> None:
+    def two(rt: Any) -> None:
+        rt.color("a").post(len, "")
+        rt.color("b").post(len, "")
+
+    with pytest.raises(Nondeterministic, match="choices"):
+        replay("cs1:-/9/8=1", two)
+    assert replay("cs1:-/2/0=1", two).schedules == 1
+
+
+def test_not_shrunk_if_not_asked_for() -> None:
+    assert fail(ordered, strategy="random", shrink=False).switches >= 1
+
+
+def test_twice_unmasks_what_the_schedule_does_not_decide() -> None:
+    def by_luck(rt: Any) -> None:
+        for name in random.sample(["red", "green", "blue"], 3):
+            rt.color(name).post(len, "")
+
+    def by_identity(rt: Any) -> None:
+        runs.append([object() for _ in range(len(runs) + 1)])
+        rt.color("red").post(len, "")
+        rt.color(f"blue {len(runs)}").post(len, "")
+
+    runs: list[list[object]] = []
+    for main in (by_luck, by_identity):
+        with pytest.raises(Nondeterministic, match=r"two runs: step|choose among"):
+            explore(main, schedules=20, twice=True)
+    explore(by_luck, schedules=20)
+    with pytest.raises(ScheduleFailed):
+        explore(ordered, twice=True)
+
+
+def test_a_failure_that_does_not_come_again_is_no_schedule() -> None:
+    runs: list[int] = []
+
+    def once(rt: Any) -> None:
+        runs.append(1)
+        rt.color("a").post(len, "")
+        rt.color("b").post(len, "")
+        assert len(runs) != 3
+
+    with pytest.raises(Nondeterministic, match="not when it is run again"):
+        explore(once)
+
+
+def test_no_choice_warns() -> None:
+    with pytest.warns(NoChoice, match="nothing about its order"):
+        explore(lambda _rt: None, schedules=3)
+
+
+async def async_main(rt: Any) -> Any:
+    order: list[int] = []
+    await asyncio.gather(*(rt.color(n).submit(order.append, n) for n in (1, 2)))
+
+    async def check() -> None:
+        await asyncio.sleep(1)
+        assert order == [1, 2]
+
+    return check
+
+
+def test_async_main_and_async_check() -> None:
+    failed = fail(async_main)
+    assert failed.failure.kind == "assertion"
+    with pytest.raises(ScheduleFailed):
+        replay(failed.schedule)
+
+
+@pytest.mark.parametrize("where", ["main", "post", "submit", "async main"])
+def test_exceptions_are_found_wherever_they_are(where: str) -> None:
+    def main(rt: Any) -> None:
+        rt.color("blue").post(len, "")
+        if where == "main":
+            raise KeyError(where)
+        getattr(rt.color("red"), where)({}.__getitem__, where)
+
+    async def amain(rt: Any) -> None:
+        raise KeyError(where)
+
+    assert isinstance(fail(amain if where == "async main" else main).failure.error, KeyError)
+
+
+def test_coverage_is_told() -> None:
+    def main(rt: Any) -> None:
+        box = Shared(0, name="box")
+
+        def one() -> None:
+            box.set(1)
+
+        def two() -> None:
+            box.set(2)
+
+        rt.color("green").post(lambda: rt.color("red").post(one))
+        rt.color("blue").post(lambda: rt.color("red").post(two))
+
+    found = explore(main, schedules=40)
+    assert found.coverage is not None
+    assert found.coverage.classes >= 2
+    assert "classes, " in str(found)
+    racy = fail(lambda rt: _race(rt, Shared(0, name="box")))
+    assert racy.failure.kind == "race"
+    assert "coverage: 1 class, " in str(racy)
+
+
+def _race(rt: Any, box: Shared[int]) -> None:
+    rt.color("red").post(box.set, 1)
+    rt.color("blue").post(box.set, 2)
+
+
+def test_no_coverage_without_races_looked_for() -> None:
+    found = explore(async_main_ok, schedules=5, races=False)
+    assert found.coverage is None
+    assert "classes" not in str(found)
+
+
+async def async_main_ok(rt: Any) -> None:
+    await asyncio.gather(*(rt.color(n).submit(len, "") for n in (1, 2)))
+
+
+def test_leftover_tasks_are_buried_in_silence() -> None:
+    async def forever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(1)
+
+    def main(rt: Any) -> None:
+        rt.color("red").spawn(forever())
+        rt.color("blue").post(len, "")
+
+    assert fail(main).failure.kind == "stall"
+    gc.collect()
+
+
+def test_runs_leave_nothing() -> None:
+    runtimes: list[weakref.ref[Any]] = []
+
+    def main(rt: Any) -> None:
+        runtimes.append(weakref.ref(rt))
+        rt.color("red").submit(len, "").add_done_callback(lambda _: None)
+        rt.color("blue").spawn(asyncio.sleep(1))
+
+    explore(main, schedules=300)
+    gc.collect()
+    assert not [ref for ref in runtimes if ref() is not None]
+    assert not [x for x in threading.enumerate() if x.name == "colorsched-simulation"]
+
+
+@pytest.mark.parametrize("options", [{"schedules": 0}, {"depth": 0}, {"strategy": "luck"}])
+def test_bad_arguments(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be|no strategy"):
+        explore(ordered, **options)
