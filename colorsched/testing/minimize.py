@@ -106,11 +106,12 @@ class _Minimizer:
             size //= 2
 
     def _lower(self) -> None:
-        for place, choice in enumerate(self._best):
-            for lower in range(1, choice):
-                candidate = (*self._best[:place], lower, *self._best[place + 1 :])
-                if self._try(candidate):
-                    return
+        place = 0
+        while place < len(self._best):  # which a success may shorten
+            for lower in range(1, self._best[place]):
+                if self._try((*self._best[:place], lower, *self._best[place + 1 :])):
+                    break
+            place += 1
 
 
 def _strip(choices: Choices) -> Choices:
