@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorsched.testing.color_test import color_test
+from colorsched.testing.pytesting import color_test
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ BUGGY = """
 import pytest
 from hypothesis import given, settings, strategies as st
 from colorsched.testing import Shared
-from colorsched.testing.color_test import color_test
+from colorsched.testing.pytesting import color_test
 
 @pytest.fixture
 def names():
