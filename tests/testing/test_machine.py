@@ -142,3 +142,25 @@ def test_what_a_rule_raises_is_raised() -> None:
     with pytest.raises(KeyError, match="lost") as caught:
         run(Failing)
     assert steps(caught.value) == ["fail"]
+
+
+def test_an_order_that_only_a_drawn_seed_brings_is_found() -> None:
+    class Hidden(ColorStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.opened = False
+
+        @rule(color="red")
+        def start(self) -> None:
+            self.runtime.color("green").post(self.open)
+            self.runtime.color("blue").post(self.use)
+
+        def open(self) -> None:
+            self.opened = True
+
+        def use(self) -> None:
+            assert self.opened
+
+    with pytest.raises(AssertionError) as caught:
+        run(Hidden)
+    assert steps(caught.value) == ["start"]
