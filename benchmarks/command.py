@@ -32,6 +32,7 @@ GROUPS = {
     "order": "order",
     "memory": "memory",
     "stress": "stress",
+    "testing": "testing",
 }
 """Names on the command line, and the module of each below ``benchmarks.groups``."""
 

@@ -18,18 +18,25 @@ def plot_curves(everything: Mapping[str, Any], path: Path) -> str:
         if isinstance(group, dict) and "curve" in group
     ]
     if not curves:
-        return "no curves were measured: --plot needs the scaling group"
+        return "no curves were measured: --plot needs the group scaling or testing"
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ModuleNotFoundError:
         return "matplotlib is not installed: the curves stand above as text"
     figure, axes = pyplot.subplots(len(curves), squeeze=False)
     for axis, curve in zip(axes[:, 0], curves, strict=True):
-        axis.plot(
-            [point["x"] for point in curve["points"]],
-            [point["y"] for point in curve["points"]],
-            marker="o",
-        )
+        lines = curve.get("lines") or {None: curve["points"]}
+        for label, points in lines.items():
+            axis.plot(
+                [point["x"] for point in points],
+                [point["y"] for point in points],
+                marker="o",
+                label=label,
+            )
+        if curve.get("logarithmic"):
+            axis.set_xscale("log")
+        if len(lines) > 1:
+            axis.legend()
         axis.set(title=curve["title"], xlabel=curve["x"], ylabel=curve["y"], ylim=(0, None))
     figure.tight_layout()
     figure.savefig(path)
