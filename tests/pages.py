@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 120.0
+# An environment that was made before the package had its plugin for pytest is told of it.
+INSTALLED = any(found.name == "colorsched" for found in entry_points(group="pytest11"))
+PLUGIN = [] if INSTALLED else ["-p", "colorsched_pytest"]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -98,8 +102,8 @@ def run_tests(path: Path, fails: str | None) -> None:
     Raises:
         AssertionError: They failed; or they did not, or not in the way that ``fails`` shows.
     """
-    pytest = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", path.name]
-    done = run(pytest, path)
+    pytest = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = run([*pytest, *PLUGIN, path.name], path)
     if fails is None:
         assert done.returncode == 0, f"{path.name} failed:\n{done.stdout}{done.stderr}"
         return
