@@ -20,7 +20,7 @@ def run(settings: Settings, report: Report) -> None:
     kinds = kinds_of_bugs(settings)
     if not kinds:
         return
-    seeds = settings.pick(full=5, quick=1)
+    seeds = settings.pick(full=3, quick=1)
     mine, _ = search(settings, kinds, seeds=seeds, strategy="portfolio")
     _compare(
         settings,

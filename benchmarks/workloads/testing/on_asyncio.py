@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -119,15 +120,24 @@ class TaskColor:
         """Run the coroutine here, in turns with others at its awaits."""
         outcome = Outcome()
 
-        def job() -> None:
+        begun = asyncio.Event()
+
+        async def begin() -> Any:
+            begun.set()
+            return await coroutine
+
+        def job() -> Any:
             if outcome.done():
                 coroutine.close()
-                return
+                return None
             self._colors.began()
-            outcome.task = asyncio.create_task(coroutine)
+            outcome.task = asyncio.create_task(begin())
             outcome.task.add_done_callback(end)
+            return begun.wait()  # its first step comes in its turn
 
         def end(task: asyncio.Task[Any]) -> None:
+            coroutine.close()  # if it was cancelled before it began
+            begun.set()
             outcome.take(task)
             self._colors.ended()
 
@@ -157,7 +167,7 @@ class Timer:
     ) -> None:
         self._colors = colors
         self._colors.began()
-        self._post = lambda: color.post(fn, *args)
+        self._post = partial(color.post, fn, *args)
         self._handle = asyncio.get_running_loop().call_at(when, self._due)
         self._open = True
 

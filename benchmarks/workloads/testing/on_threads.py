@@ -165,7 +165,7 @@ class _Naming(SimRuntime):
     """Remembers which colors it was asked for."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__(seed=seed)
+        super().__init__(seed=seed, exception_handler=lambda _: None)
         self.named: dict[Hashable, None] = {}
 
     def color(self, key: Hashable) -> Any:

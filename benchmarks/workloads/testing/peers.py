@@ -15,8 +15,9 @@ from colorsched.testing.simruntime import MOST_STEPS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: So many schedules of the fixed program tell whether it fits a tool's model at all.
+#: So many schedules of the fixed program, or so many seconds, tell whether it fits a tool's model.
 TRIALS = 50
+TRIAL_SECONDS = 3.0
 
 
 def simloom(
@@ -79,7 +80,7 @@ def frontrun(*, name: str, schedules: int, seconds: float) -> dict[str, Any]:
     unfit = {}
     for one in specimens(name=name):
         try:
-            alarm = _frontrun(one.fixed, schedules, seconds).said
+            alarm = _frontrun(one.fixed, schedules, min(seconds, TRIAL_SECONDS)).said
         except Exception as error:  # noqa: BLE001 - it says why the program does not fit
             alarm = f"{type(error).__name__}: {error}"
         if alarm is not None:

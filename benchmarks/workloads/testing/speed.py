@@ -88,17 +88,17 @@ def bare(*, colors: int, callbacks: int, shared: bool, runs: int) -> dict[str, A
     return {"count": runs, "seconds": time.perf_counter() - begin}
 
 
-def proved(*, programs: int, most: int, budget: int, seed: int) -> dict[str, Any]:
+def proved(*, programs: int, most: int, objects: int, budget: int, seed: int) -> dict[str, Any]:
     """Verify random programs without waits; `most` callbacks each."""
     rolls = random.Random(seed)
     verdicts: list[dict[str, Any]] = []
     begin = time.perf_counter()
     while len(verdicts) < programs:
-        forest = [_tree(rolls, depth=2) for _ in range(rolls.randint(1, 3))]
+        forest = [_tree(rolls, objects, depth=2) for _ in range(rolls.randint(1, 3))]
         if not 2 <= _size(forest) <= most:
             continue
         # Their accesses are not ordered, on purpose: that is what makes the classes.
-        verdict = verify(_play(forest), budget=budget, races=False)
+        verdict = verify(_play(forest, objects), budget=budget, races=False)
         verdicts.append(
             {
                 "callbacks": _size(forest),
@@ -114,18 +114,22 @@ def proved(*, programs: int, most: int, budget: int, seed: int) -> dict[str, Any
     }
 
 
-def _tree(rolls: random.Random, *, depth: int) -> Tree:
-    children = [_tree(rolls, depth=depth - 1) for _ in range(rolls.randint(0, 2))] if depth else []
-    return rolls.randrange(3), rolls.randrange(3), rolls.random() < 0.5, children
+def _tree(rolls: random.Random, objects: int, *, depth: int) -> Tree:
+    children = (
+        [_tree(rolls, objects, depth=depth - 1) for _ in range(rolls.randint(0, 2))]
+        if depth
+        else []
+    )
+    return rolls.randrange(3), rolls.randrange(objects), rolls.random() < 0.5, children
 
 
 def _size(forest: list[Tree]) -> int:
     return sum(1 + _size(tree[3]) for tree in forest)
 
 
-def _play(forest: list[Tree]) -> Callable[[Any], None]:
+def _play(forest: list[Tree], count: int) -> Callable[[Any], None]:
     def main(rt: Any) -> None:
-        objects = [Shared(0, name=f"x{number}") for number in range(3)]
+        objects = [Shared(0, name=f"x{number}") for number in range(count)]
 
         def run(tree: Tree) -> None:
             _, target, writes, children = tree
