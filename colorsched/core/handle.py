@@ -65,8 +65,9 @@ class Handle(list[Any]):
         try:
             self.pop(CLAIM)
         except IndexError:
-            if self and isinstance(self[0], Ticket):
-                self[0].observer.looked(self[0])
+            for fn in self[:1]:  # none, if it was cancelled before; a handle is never false
+                if isinstance(fn, Ticket):
+                    fn.observer.looked(fn)
             return False
         self._why = why
         fn, args = self

@@ -119,6 +119,11 @@ def test_a_cancelled_one_is_dropped_and_never_starts(log: Log) -> None:
     assert [what for what, _ in log.of("a")].count("started") == 2
 
 
+def test_who_cancels_again_is_told_so_and_raises_nothing(watched: Runtime) -> None:
+    timer = watched.color("a").call_later(PATIENCE_SECONDS, int)
+    assert [timer.cancel(), timer.cancel()] == [True, False]
+
+
 def test_dispatch_runs_inside_its_poster(watched: Runtime, log: Log) -> None:
     a, b = watched.color("a"), watched.color("b")
     a.post(b.dispatch, int)
