@@ -108,10 +108,13 @@ class Observer:
         """It will never run: ``cancelled`` or ``shut down``."""
 
     def planned(self, ticket: Ticket) -> None:
-        """A timer, a reader or a signal handler was set; its callbacks will be posted later."""
+        """A timer, a reader or a signal handler was set; its callbacks will be posted later.
+
+        Or a thread of a pool (``asyncio.to_thread``) is to call a function, outside of all colors.
+        """
 
     def recalled(self, ticket: Ticket) -> None:
-        """The callback that runs is one that ``ticket`` had planned."""
+        """The callback that runs, or the call in a thread of a pool, is what ``ticket`` planned."""
 
     def looked(self, thing: object) -> None:
         """The code that runs asks how far something is.
@@ -120,11 +123,17 @@ class Observer:
         to cancel.
         """
 
+    def noticed(self, future: object) -> None:
+        """It asked, and learned that a future has its outcome; it would have gone on without."""
+
     def completed(self, future: object) -> None:
-        """The future of submitted work is about to get its outcome, from the code that runs."""
+        """The future of submitted work is about to get its outcome, from the code that runs.
+
+        In the place of the future of a call in a thread of a pool stands the ticket of its plan.
+        """
 
     def joined(self, future: object) -> None:
-        """The code that runs has seen a future's outcome."""
+        """The code that runs has seen a future's outcome, and waited for it if need be."""
 
     def settled(self) -> None:
         """All is quiet, and the code outside that calls knows it: ``drain`` has returned."""

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from colorsched.aio.future import ColorFuture
+from colorsched.aio.loop import ColorLoop
 from colorsched.color import Color
 from colorsched.core.observed import ObservedAside, ObservedQueue, Planned, Watched
 from colorsched.events import Ticket
 from colorsched.ports import here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable
-    from concurrent.futures import Future
+    import asyncio
+    from collections.abc import Callable, Generator, Hashable, Iterable
+    from concurrent.futures import Executor, Future
 
     from colorsched.core.scheduler import Lane, Scheduler
+    from colorsched.core.waits import Node
     from colorsched.sources.timers import TimerHandle
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class ObservedFuture(ColorFuture[T]):
     """A future that tells when it gets its outcome, and who has seen that."""
 
+    def needs(self) -> Iterable[Node]:
+        self._observer.looked(self)
+        return super().needs()
+
     def done(self) -> bool:
         self._observer.looked(self)
-        return super().done()
+        return self._notice(super().done())
 
     def cancelled(self) -> bool:
         self._observer.looked(self)
-        return super().cancelled()
+        return self._notice(super().cancelled())
 
     def running(self) -> bool:
         self._observer.looked(self)
@@ -41,7 +50,12 @@ class ObservedFuture(ColorFuture[T]):
 
     def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
         self._observer.looked(self)
-        super().add_done_callback(fn)
+
+        def called(future: Future[T]) -> None:
+            self._observer.noticed(self)  # perhaps who adds it calls it, at once
+            fn(future)
+
+        super().add_done_callback(called)
 
     def set_result(self, result: T) -> None:
         self._observer.completed(self)
@@ -52,7 +66,10 @@ class ObservedFuture(ColorFuture[T]):
         super().set_exception(exception)
 
     def cancel(self) -> bool:
-        self._observer.completed(self)
+        if super().done():
+            self.done()  # too late: it gets no outcome from here, and this one learns that
+        else:
+            self._observer.completed(self)
         return super().cancel()
 
     def result(self, timeout: float | None = None) -> T:
@@ -73,13 +90,47 @@ class ObservedFuture(ColorFuture[T]):
         finally:
             self._seen()
 
+    def _notice(self, over: bool) -> bool:  # noqa: FBT001 - what was seen
+        if over:
+            self._observer.noticed(self)
+        return over
+
     def _seen(self) -> None:
-        if self.done():
+        self._observer.looked(self)
+        if super().done():
             self._observer.joined(self)
 
     @property
     def _observer(self) -> Any:
         return self.color._scheduler.shared.observer
+
+
+class ObservedLoop(ColorLoop):
+    """A loop that tells what its threads come after, and what comes after them."""
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        # Nothing may be put around what goes to another process: it is pickled.
+        if executor is not None and not isinstance(executor, ThreadPoolExecutor):
+            return super().run_in_executor(executor, func, *args)
+        observer = self.shared.observer
+        assert observer is not None
+        number = next(self.shared.numbers)
+        plan = Ticket(observer, number, self.color.key, func, "plan", here.ticket)
+        observer.planned(plan)
+
+        def call(*args: *Ts) -> T:
+            observer.recalled(plan)
+            try:
+                return func(*args)
+            finally:
+                observer.completed(plan)
+
+        future = super().run_in_executor(executor, call, *args)
+        # The first of its callbacks, so before that of whoever awaits it.
+        future.add_done_callback(lambda _: observer.joined(plan))
+        return future
 
 
 class ObservedColor(Color):

@@ -23,7 +23,7 @@ from colorsched.core.waits import WaitGraph
 from colorsched.errors import ColorDeadlock, ForkedRuntime, NoRuntime, RuntimeShutdown
 from colorsched.events import Stats
 from colorsched.executors.threads import Workers
-from colorsched.observed import ObservedColor
+from colorsched.observed import ObservedColor, ObservedLoop
 from colorsched.ports import Doors, gil_enabled, here
 from colorsched.sources.hub import Hub
 from colorsched.sources.poller import open_poller
@@ -118,6 +118,8 @@ class Runtime:
         self._hub = Hub(doors)
         waits = WaitGraph(doors.lock())
         self._shared = Shared(self._hub, waits, doors.lock(), observer)
+        if observer is not None:
+            self._shared.loop_type = ObservedLoop
         self._scheduler = Scheduler(doors, self._color_type(), self._failed)
         self._scheduler.shared = self._shared
         self._scheduler.runtime = weakref.ref(self)

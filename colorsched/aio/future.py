@@ -45,7 +45,7 @@ class ColorFuture(concurrent.futures.Future[T]):
 
     def needs(self) -> Iterable[Node]:
         """What must go on for this work to be done; see ``core.waits``."""
-        if self.done():
+        if super().done():
             return ()
         if self._spawned is not None:
             return (self._spawned, Stalled(self.color))

@@ -87,7 +87,11 @@ class HappensBefore(Observer):
     the next acquisition. A callback run by ``dispatch`` is a part of the one that dispatched it.
     All threads outside of the runtime share one clock: ordering too much there misses a race,
     ordering too little would report races that are none. The code of ``asyncio.to_thread`` counts
-    as outside, and nothing orders it after the callback that started it.
+    as outside, too; it comes after who started it, and before who awaited it.
+
+    Not seen is what else orders threads: the start and end of a ``threading.Thread``, events and
+    queues, ``concurrent.futures.wait`` where nobody asks a future afterwards. Tell of it by
+    ``released`` and ``acquired``, or hand things on by posts and futures.
     """
 
     def __init__(self) -> None:
@@ -141,6 +145,10 @@ class HappensBefore(Observer):
 
     def joined(self, future: object) -> None:
         """Let the code that runs know what came before the outcome."""
+        self._receive(future)
+
+    def noticed(self, future: object) -> None:
+        """As joined: who knows of the outcome comes after it."""
         self._receive(future)
 
     def released(self, lock: object) -> None:
@@ -211,7 +219,8 @@ class MustOrder(Observer):
     - *Await.* A future's outcome is seen in the middle of a callback. It might have started before
       that outcome, and have waited or done something else; so what was joined comes before what
       it does next, not before its start. (When it did wait, the one that completed the future
-      posted the step that goes on.)
+      posted the step that goes on.) To have asked and ``noticed`` it says nothing: sooner, the
+      answer would have been another.
     - *Dispatch.* The dispatched callback is a part of its dispatcher: it comes after that one's
       start and before what that one does next.
     - Not *succession in a color*, and not *locks*: another schedule may turn them round.

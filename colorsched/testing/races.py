@@ -40,7 +40,7 @@ _NEVER: Final[_Epoch] = (-1, 0, None, None)
 #: What a lock has to guard.
 _EVENTS: Final = (
     *("posted", "started", "ended", "dropped", "planned", "recalled", "completed", "joined"),
-    *("accessed", "acquired", "released", "settled"),
+    *("accessed", "acquired", "noticed", "released", "settled"),
 )
 
 
