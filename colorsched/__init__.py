@@ -3,8 +3,9 @@
 A map, from the top down; each layer imports only from those below it::
 
     cli, web            the caching web server
+    testing             explore schedules, find races, prove order, replay failures
     annotate            @colored
-    runtime, color      Runtime, and a color as users hold it
+    runtime, color      Runtime, and a color as users hold it; observed: what tells an observer
     aio                 a color as an asyncio event loop; holds; futures
     executors           worker threads, the monitor
     sources             descriptors, timers, signals

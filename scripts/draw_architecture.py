@@ -25,7 +25,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 PACKAGE = "colorsched"
 FACADE = "__init__"
 #: The facade stands below these layers, and above all others; see the contracts.
-PROGRAMS = ("cli", "web")
+PROGRAMS = ("cli", "web", "testing")
 
 ROW = 34
 LINE = 18
@@ -41,9 +41,11 @@ DARK = 'fill="#222"'
 COLORS = {
     "cli": "#8a4b08",
     "web": "#8a4b08",
+    "testing": "#8a4b08",
     FACADE: "#8c2f54",
     "annotate": "#5b3c88",
     "runtime": "#5b3c88",
+    "observed": "#5b3c88",
     "color": "#5b3c88",
     "aio": "#2b5d8a",
     "executors": "#2b5d8a",

@@ -21,8 +21,8 @@ CLASSES = {cls.__name__: cls for cls in (Runtime, Color, Handle, ColorFuture)}
 
 # Public to the scheduler, not to users.
 SCHEDULERS = {
-    "claim", "home", "inner", "is_idle", "needs", "pending", "post_handle", "post_inner", "release",
-    "runnable", "running_loop",
+    "claim", "future_type", "home", "inner", "is_idle", "make_aside", "needs", "pending",
+    "post_handle", "post_inner", "release", "runnable", "running_loop", "subject",
 }  # fmt: skip
 
 
