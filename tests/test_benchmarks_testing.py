@@ -115,7 +115,7 @@ def in_order(seen: list[str]) -> bool:
 
 def test_colors_on_tasks_keep_their_orders_and_the_check_comes_last() -> None:
     seen: list[str] = []
-    asyncio.run(on_asyncio.play(order(seen)))
+    asyncio.run(on_asyncio.play(order(seen), rest=0))
     assert in_order(seen[:-1])
     assert seen[-1] == "check"
 
@@ -138,7 +138,7 @@ def test_on_tasks_submitted_coroutines_hold_their_color_and_spawned_ones_do_not(
             color.spawn(work()) if way == "spawn" else color.submit(work)
             color.post(seen.append, "next")
 
-        asyncio.run(on_asyncio.play(main))
+        asyncio.run(on_asyncio.play(main, rest=0))
         assert seen == expected, way
 
 
@@ -147,7 +147,7 @@ def test_what_a_callback_raises_ends_the_program_on_tasks() -> None:
         rt.color("a").post([].pop)
 
     with pytest.raises(IndexError):
-        asyncio.run(on_asyncio.play(main))
+        asyncio.run(on_asyncio.play(main, rest=0))
 
 
 def test_what_is_cancelled_on_tasks_does_not_run() -> None:
@@ -158,7 +158,7 @@ def test_what_is_cancelled_on_tasks_does_not_run() -> None:
         rt.color("a").call_at(rt.time(), seen.append, "timer").cancel()
         assert rt.color("a").submit(seen.append, "submitted").cancel()
 
-    asyncio.run(on_asyncio.play(main))
+    asyncio.run(on_asyncio.play(main, rest=0))
     assert seen == []
 
 

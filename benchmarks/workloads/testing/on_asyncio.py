@@ -219,8 +219,10 @@ class TaskColors:
         self._error = error
         self._quiet.set()
 
-    async def quiet(self) -> None:
+    async def quiet(self, *, rest: float) -> None:
         """Wait until nothing is under way.
+
+        Simulated time goes on when nothing else does, so a `rest` lets callbacks of futures run.
 
         Raises:
             Exception: what a callback raised.
@@ -228,20 +230,19 @@ class TaskColors:
         while self._under_way and self._error is None:
             self._quiet.clear()
             await self._quiet.wait()
-            # Simulated time goes on when nothing else does: callbacks of futures have run, too.
-            await asyncio.sleep(1)
+            await asyncio.sleep(rest)
         if self._error is not None:
             raise self._error
 
 
-async def play(main: Callable[[Any], Any]) -> None:
-    """Run a program of colors to its end, and call the check that it returns."""
+async def play(main: Callable[[Any], Any], *, rest: float = 1.0) -> None:
+    """Run a program of colors to its end, `rest` seconds more, and call the check it returns."""
     rt = TaskColors()
     try:
         check = main(rt)
         if inspect.iscoroutine(check):
             check = await check
-        await rt.quiet()
+        await rt.quiet(rest=rest)
         if check is not None:
             check()
     finally:
