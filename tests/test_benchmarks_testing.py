@@ -190,7 +190,7 @@ def test_colors_on_threads_keep_their_orders_and_the_check_comes_last() -> None:
 
 
 def test_what_threads_have_no_counterpart_for_is_named() -> None:
-    async def work() -> None:
+    async def work(_: Any = None) -> None:
         pass
 
     def submits(rt: Any) -> None:
