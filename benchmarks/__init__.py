@@ -3,6 +3,7 @@
 A map of the package, from the bottom up:
 
 - ``arithmetic``: medians, ratios, Zipf keys, the parsing of wrk's words; pure.
+- ``findings``: how many bugs searches found, and how soon; pure.
 - ``tables``: aligned tables, bars and verdicts as text; pure.
 - ``machine``: what this machine is, and which interpreters it has.
 - ``workloads``: what is measured. Each function does one piece of work on one runtime, alone in a
