@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 class Watched(Ticket):
     """A ticket in the place of its callback: to call it is to run that, and to tell."""
 
-    __slots__ = ("call",)
+    __slots__ = ("call", "overtakes")
 
     call: Callable[..., object]
     """What to run: not always what the ticket shows, which is what the user posted."""
+    overtakes: bool
+    """It is put at the head of the queue, as the first step of a coroutine is."""
 
     def __call__(self, *args: Any) -> None:
         before = here.ticket
@@ -71,7 +73,7 @@ class ObservedAside(deque["Handle"]):
         self._queue = queue
 
     def appendleft(self, handle: Handle, /) -> None:
-        self._queue.announce(handle)
+        self._queue.announce(handle, overtakes=True)
         super().appendleft(handle)
 
 
@@ -91,10 +93,10 @@ class ObservedQueue(deque["Handle"]):
         super().append(handle)
 
     def appendleft(self, handle: Handle, /) -> None:
-        self.announce(handle)
+        self.announce(handle, overtakes=True)
         super().appendleft(handle)
 
-    def announce(self, handle: Handle) -> None:
+    def announce(self, handle: Handle, *, overtakes: bool = False) -> None:
         """Put a ticket in the place of the handle's callback, and tell that it is posted."""
         try:
             call, fn = handle[0], handle.subject()
@@ -109,6 +111,7 @@ class ObservedQueue(deque["Handle"]):
             kind = "loop" if handle.inner else "post"
         ticket = Watched(self.observer, next(self.numbers), self.key, fn, kind, by)
         ticket.call = call
+        ticket.overtakes = overtakes
         self.observer.posted(ticket)
         try:
             handle[0] = ticket

@@ -19,7 +19,7 @@ from colorsched.testing.coverage import CoverageWatch
 from colorsched.testing.errors import Livelock, Stalled
 from colorsched.testing.oracles import Deadlocked, explain_livelock, refuse_leftovers
 from colorsched.testing.properties import Promises, PropertyBroken
-from colorsched.testing.segments import Segments
+from colorsched.testing.segments import OVER, Segments
 from colorsched.testing.simruntime import MOST_STEPS, SimRuntime
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class _Attempt:
 def _bury(rt: SimRuntime) -> None:
     """Close what the run has left unfinished, without a word about it."""
     for color in rt._scheduler.registry.alive():
-        drop_all(color, "the run is over", inner=True)
+        drop_all(color, OVER, inner=True)
     for loop in rt._loops():
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own way to say that it is meant

@@ -26,6 +26,9 @@ class _Main:
 
 MAIN: Final = _Main()
 
+#: Why callbacks are dropped that a run leaves behind.
+OVER: Final = "the run is over"
+
 #: What a segment touched: (object, part), and whether it wrote.
 Footprint = dict[tuple[Any, Any], bool]
 
@@ -42,7 +45,8 @@ class Segment:
     """One segment of a run. Sets of segments are the bits of integers."""
 
     __slots__ = (
-        "actor", "footprint", "index", "lineage", "must", "node", "posts", "shape", "ticket",
+        "actor", "footprint", "idle", "index", "lineage", "must", "node", "posts", "shape",
+        "ticket",
     )  # fmt: skip
 
     def __init__(self, index: int, actor: Hashable, node: int | None) -> None:
@@ -60,6 +64,8 @@ class Segment:
         self.shape: set[tuple[object, object, bool]] = set()
         """What it touched, by name: comparable between runs, where objects are not."""
         self.posts: set[Hashable] = set()
+        self.idle = False
+        """It ran nothing and makes no difference: a callback was put aside for a hold."""
 
     @property
     def bit(self) -> int:
@@ -106,6 +112,14 @@ class Segments(Observer):
         self._children: dict[int, int] = {}
         self._queues: dict[Hashable, list[tuple[Ticket, Segment]]] = {}
         self._sent: dict[int, int] = {}
+        self._dropped: set[int] = set()
+        """Callbacks that will never run. A step may yet be spent on each."""
+        self._aside: dict[int, int] = {}
+        """Callbacks that waited for a hold's end, by number: when each was put aside."""
+        self._waited = False
+        """Main has waited for something."""
+        self._woke: object = None
+        """The future whose outcome let the last segment begin."""
         self._since = 0
         """What came before time last went on."""
         self.begin(MAIN)
@@ -119,9 +133,33 @@ class Segments(Observer):
     def picked(self, option: Any) -> None:
         """An option goes on: a new segment begins."""
         self.begin(actor_of(option))
+        self._woke = getattr(option, "thing", None)
+
+    def end(self) -> None:
+        """The last segment is over. If its color ran nothing, its queue's first was passed over.
+
+        A cancelled callback would have run, had the cancellation come later: that is the other side
+        of the race. One that was put aside for a coroutine that holds the color is yet to come.
+        """
+        segment = self.all[-1] if self.all else None
+        if segment is None or segment.actor is MAIN or segment.ticket is not None:
+            return
+        segment.idle = True
+        for ticket, poster in self._queues.get(segment.actor, ()):
+            if ticket.number in self._last or _overtakes(ticket):
+                continue
+            if ticket.number in self._dropped:
+                segment.idle = False
+                self._starts(segment, ticket, poster)
+                return
+            if ticket.number not in self._aside:
+                self._aside[ticket.number] = segment.index
+                return
 
     def begin(self, actor: Hashable) -> Segment:
         """Begin a segment."""
+        self.end()
+        self._woke = None
         segment = Segment(len(self.all), actor, self._node)
         self._node = None
         self.all.append(segment)
@@ -170,14 +208,28 @@ class Segments(Observer):
         """Who posted the callback that a segment is a part of, if anybody did."""
         return None if segment.ticket is None else self._posted.get(segment.ticket.number)
 
-    def placed(self, segment: Segment) -> Segment:
-        """The segment by whose place in the queue this one runs: itself, mostly.
+    def placed(self, segment: Segment, behind: Segment) -> Segment:
+        """The segment by whose place in the queue this one runs before another: itself, mostly.
 
-        The first step of a coroutine overtakes the queue: it runs right after who started it.
+        The first step of a coroutine overtakes the queue: it runs right after who started it. So
+        does all that a coroutine does while it holds the color, before what was put aside for that.
         """
-        while segment.ticket is not None and _overtakes(segment.ticket):
+        aside = None if behind.ticket is None else self._aside.get(behind.ticket.number)
+        while segment.ticket is not None and segment.ticket.kind == "loop":
+            if aside is not None and aside < segment.index:
+                return self._holder(segment)
+            if not _overtakes(segment.ticket):
+                break
             segment = self._posted[segment.ticket.number]
         return segment
+
+    def _holder(self, segment: Segment) -> Segment:
+        """Who let its coroutine hold the color: only that one's own callbacks ran since."""
+        return next(
+            other
+            for other in reversed(self.all[: segment.index])
+            if other.actor == segment.actor and other.ticket and other.ticket.kind != "loop"
+        )
 
     # -- what the runtime tells -------------------------------------------------------------------
 
@@ -202,20 +254,22 @@ class Segments(Observer):
         segment = self.all[-1]
         if ticket.kind == "dispatch":
             return
-        segment.ticket = ticket
-        segment.must |= self._since
-        poster = self._posted.get(ticket.number)
-        if poster is not None:
-            segment.must |= poster.must | poster.bit
-            segment.must |= self._ahead(ticket, poster)
-        segment.lineage = self._lineage.get(ticket.number, 0)
-        self._meet(ticket)
-        self._last[ticket.number] = segment.index
+        self._starts(segment, ticket, self._posted.get(ticket.number))
         if ticket.kind == "loop":
             # Whatever the color's coroutines share (locks, queues, events) is theirs alone, and
             # not seen: so their order always matters.
             segment.footprint["loop", ticket.key] = True
             segment.shape.add(("loop", ticket.key, True))
+
+    def _starts(self, segment: Segment, ticket: Ticket, poster: Segment | None) -> None:
+        segment.ticket = ticket
+        segment.must |= self._since
+        if poster is not None:
+            segment.must |= poster.must | poster.bit
+            segment.must |= self._ahead(ticket, poster)
+        segment.lineage = self._lineage.get(ticket.number, 0)
+        self._meet(ticket, segment)
+        self._last[ticket.number] = segment.index
 
     def _ahead(self, ticket: Ticket, poster: Segment) -> int:
         """What the queue gives out before in every schedule: what was posted before in each."""
@@ -227,7 +281,8 @@ class Segments(Observer):
                 break
             if by is poster or poster.must >> by.index & 1:
                 last = self._last.get(other.number)
-                if last is not None and other.kind == ticket.kind:
+                # A loop's callback may run before a posted one that waits for a hold's end.
+                if last is not None and other.kind in {ticket.kind, "loop"}:
                     ahead |= self.all[last].must | 1 << last
         return ahead
 
@@ -241,17 +296,19 @@ class Segments(Observer):
 
     def dropped(self, ticket: Ticket, why: str) -> None:
         """To cancel a callback and to start it are two sides of one race."""
-        self._meet(ticket)
+        if why == OVER:
+            return
+        self._meet(ticket, self._current())
+        self._dropped.add(ticket.number)
 
     def looked(self, thing: object) -> None:
         """Whether it is done, or has started, may depend on the order."""
         if isinstance(thing, Ticket):
-            self._meet(thing)
+            self._meet(thing, self._current())
         else:
             self._touch(thing, "outcome", "future", write=False)
 
-    def _meet(self, ticket: Ticket) -> None:
-        segment = self._current()
+    def _meet(self, ticket: Ticket, segment: Segment) -> None:
         segment.footprint["handle", ticket.number] = True
         segment.shape.add(("handle", self._lineage.get(ticket.number), True))
 
@@ -261,8 +318,12 @@ class Segments(Observer):
         self._keep(future)
 
     def joined(self, future: object) -> None:
-        """What follows comes after the outcome."""
-        self._current().must |= self._sent.get(id(future), 0)
+        """Who was stopped until the outcome was there goes on after it, in every schedule.
+
+        Who found it there might have asked before, and been stopped.
+        """
+        if self._woke is future:
+            self._current().must |= self._sent.get(id(future), 0)
 
     def accessed(
         self,
@@ -292,5 +353,4 @@ class Segments(Observer):
 
 def _overtakes(ticket: Ticket) -> bool:
     """Whether it is the first step of a coroutine, which is put at the head of the queue."""
-    by = ticket.by
-    return ticket.kind == "loop" and by is not None and by.key == ticket.key and by.kind == "post"
+    return getattr(ticket, "overtakes", False)

@@ -296,7 +296,7 @@ class SimFuture(ColorFuture[T]):
     def _wait(self, timeout: float | None) -> float | None:
         simulation: Simulation = self.color._scheduler.runtime()._simulation
         simulation.wait(
-            partial(Future.done, self), timeout, f"the result of work in {self.color.key!r}"
+            partial(Future.done, self), timeout, f"the result of work in {self.color.key!r}", self
         )
         return 0
 

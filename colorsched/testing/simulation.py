@@ -66,15 +66,22 @@ def _always() -> bool:
 class Caller:
     """Code that was stopped in a call into the runtime: an option, once ``may_go()``."""
 
-    __slots__ = ("baton", "color", "may_go", "until", "what")
+    __slots__ = ("baton", "color", "may_go", "thing", "until", "what")
 
     def __init__(
-        self, color: ColorQueue | None, may_go: Callable[[], object], until: float, what: str
+        self,
+        color: ColorQueue | None,
+        may_go: Callable[[], object],
+        until: float,
+        what: str,
+        thing: object = None,
     ) -> None:
         self.color = color
         self.may_go = may_go
         self.until = until
         self.what = what
+        self.thing = thing
+        """The future that it waits for, if it is one."""
         self.baton: Any = None
 
     def __repr__(self) -> str:
@@ -187,11 +194,17 @@ class Simulation:
 
     # -- being stopped ----------------------------------------------------------------------------
 
-    def wait(self, may_go: Callable[[], object], timeout: float | None, what: str) -> bool:
+    def wait(
+        self,
+        may_go: Callable[[], object],
+        timeout: float | None,
+        what: str,
+        thing: object = None,
+    ) -> bool:
         """Stop the caller until ``may_go()`` (True) or so many virtual seconds have passed."""
         until = math.inf if timeout is None else self._clock.now + max(timeout, 0.0)
         if here.lane is self.lane:
-            self._stop(Caller(self.lane.color, may_go, until, what))
+            self._stop(Caller(self.lane.color, may_go, until, what, thing))
             return bool(may_go())
         while True:
             while self._starting:
@@ -200,7 +213,7 @@ class Simulation:
                 return True
             if self._clock.now >= until:
                 return False
-            self._stop_main(Caller(None, lambda: may_go() or self._starting, until, what))
+            self._stop_main(Caller(None, lambda: may_go() or self._starting, until, what, thing))
 
     def settle(self) -> list[Caller]:
         """Go on until nothing can happen any more; returns who waits still."""

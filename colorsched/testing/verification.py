@@ -286,6 +286,7 @@ class Search:
         except EndRun:
             self.pruned += 1
         segments = made[-1]
+        segments.end()
         self.accesses += segments.accesses
         self._doubts |= segments.doubts
         for segment in segments.all:
@@ -384,36 +385,56 @@ class Order:
 
     def lift(self, first: Segment, then: Segment) -> tuple[Segment, list[Segment]] | None:
         """Whom to put off, and what to run before it, to turn a pair round; None: it must be so."""
+        staying = first.bit
         while True:
-            found = self._needed(first, then)
+            found = self._needed(first, then, staying)
             if isinstance(found, list):
                 return first, found
-            blocker, blocked = map(self._segments.placed, found)
-            one, other = self._segments.poster(blocker), self._segments.poster(blocked)
-            if (
-                one is None
-                or other is None
-                or blocker is blocked
-                or one.index >= other.index
-                or other.must >> one.index & 1
-                or self._between(one, other)
-            ):
+            blocker, blocked = found
+            pair = self._posters(blocker, blocked)
+            if pair is not None:
+                first, then = pair
+                staying = first.bit
+            elif blocked is then or self._past[then.index] >> blocked.index & 1:
                 return None
-            first, then = one, other
+            else:
+                staying |= blocked.bit  # only its place in the queue is before ``then``
 
-    def _needed(self, first: Segment, then: Segment) -> list[Segment] | tuple[Segment, Segment]:
+    def _posters(self, blocker: Segment, blocked: Segment) -> tuple[Segment, Segment] | None:
+        """Whose posts gave two callbacks of a color their order; None: it cannot be otherwise."""
+        blocker, blocked = (
+            self._segments.placed(blocker, blocked),
+            self._segments.placed(blocked, blocker),
+        )
+        one, other = self._segments.poster(blocker), self._segments.poster(blocked)
+        if (
+            one is None
+            or other is None
+            or blocker is blocked
+            or one.index >= other.index
+            or other.must >> one.index & 1
+            or self._between(one, other)
+        ):
+            return None
+        return one, other
+
+    def _needed(
+        self, first: Segment, then: Segment, staying: int
+    ) -> list[Segment] | tuple[Segment, Segment]:
         """``then`` and what has to run before it, of what ran after ``first``, in order.
 
         Or else the two segments of one color of which the one that has to run stands behind the one
-        that must not: ``first``, or what came after that.
+        that must not: one that stays (as bits: ``first``, at least), or what came after such.
         """
         past = self._past[then.index]
         needed = [then]
         last = {then.actor: then}
         """By actor: the earliest segment needed so far."""
         for segment in reversed(self._all[first.index : then.index]):
+            if segment.idle:
+                continue
             behind = last.get(segment.actor)
-            stays = segment is first or self._past[segment.index] >> first.index & 1
+            stays = (self._past[segment.index] | segment.bit) & staying
             if behind is not None and stays:
                 return segment, behind
             if stays or not (behind is not None or past >> segment.index & 1):

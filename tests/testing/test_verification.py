@@ -300,3 +300,101 @@ def test_timers_and_dispatch_bound_what_is_claimed() -> None:
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         verify(fan_in(apart=True), **options)
+
+
+# -- orders that once were missed -------------------------------------------------------------
+
+
+def all_outcomes(main: Callable[[set[Any]], Callable[[Any], Any]]) -> tuple[set[Any], set[Any]]:
+    """What comes out under every schedule, and under those that the reduction leaves."""
+    every: set[Any] = set()
+    found: set[Any] = set()
+    search(main(every), reduces=False)
+    search(main(found), reduces=True)
+    return every, found
+
+
+def test_a_cancelled_callback_might_have_started() -> None:
+    def program(outcomes: set[Any]) -> Callable[[Any], Any]:
+        def main(rt: Any) -> Callable[[], None]:
+            handle = rt.color("a").post(int)
+            cancelled = handle.cancel()
+            return lambda: outcomes.add(cancelled)
+
+        return main
+
+    every, found = all_outcomes(program)
+    assert found == every == {True, False}
+
+
+def test_who_finds_an_outcome_might_have_waited_for_it() -> None:
+    def program(outcomes: set[Any]) -> Callable[[Any], Any]:
+        def main(rt: Any) -> Callable[[], None]:
+            seen = []
+            future = rt.color("a").submit(int)
+
+            def ask() -> None:
+                seen.append(future.done())
+                future.result()
+
+            rt.color("b").post(ask)
+            return lambda: outcomes.add(tuple(seen))
+
+        return main
+
+    every, found = all_outcomes(program)
+    assert found == every == {(True,), (False,)}
+
+
+def test_who_sets_an_outcome_may_ask_for_it() -> None:
+    def main(rt: Any) -> None:
+        def outer() -> None:
+            future = rt.color("b").submit(int)
+            future.cancel()
+            assert future.exception if future.cancelled() else future.result() == 0
+
+        rt.color("a").post(outer)
+
+    assert verify(main, touches="seen").result == "proved"
+
+
+def test_work_behind_a_hold_might_have_come_before_it() -> None:
+    def program(outcomes: set[Any]) -> Callable[[Any], Any]:
+        def main(rt: Any) -> Callable[[], None]:
+            box: Shared[tuple[str, ...]] = Shared((), name="box")
+
+            def add(name: str) -> None:
+                box.set((*box.get(), name))
+
+            async def hold() -> None:
+                add("hold")
+                await asyncio.sleep(0)
+
+            rt.color("a").post(rt.color("c").post, add, "post")
+            rt.color("c").submit(hold)
+            return lambda: outcomes.add(box.get())
+
+        return main
+
+    every, found = all_outcomes(program)
+    assert found == every == {("hold", "post"), ("post", "hold")}
+
+
+def test_what_a_loop_is_told_from_its_own_color_does_not_overtake() -> None:
+    def program(outcomes: set[Any]) -> Callable[[Any], Any]:
+        def main(rt: Any) -> Callable[[], None]:
+            ended = Shared(0, name="ended")
+            color = rt.color("c")
+
+            async def wait() -> None:
+                await color.submit(int)
+                ended.set(1)
+
+            color.spawn(wait())
+            color.post(lambda: outcomes.add(ended.get()))
+            return lambda: None
+
+        return main
+
+    every, found = all_outcomes(program)
+    assert found == every == {0, 1}
