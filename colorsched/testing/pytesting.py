@@ -26,8 +26,11 @@ from colorsched.testing.simruntime import MOST_STEPS
 from colorsched.testing.strategies import check_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
+
+    from colorsched.testing.faults import Faults
+    from colorsched.testing.properties import Property
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 
@@ -60,6 +63,10 @@ class ColorTest:
     strategy: str
     depth: int
     races: bool
+    properties: tuple[Property, ...]
+    faults: Faults | None
+    expect: tuple[str, ...]
+    twice: bool
     most_steps: int
 
     @contextmanager
@@ -102,7 +109,14 @@ class ColorTest:
         if asked is not None and asked.replay:
             asked.schedules += 1
             try:
-                replay(asked.replay, main, races=self.races, most_steps=self.most_steps)
+                replay(
+                    asked.replay,
+                    main,
+                    races=self.races,
+                    properties=self.properties,
+                    faults=self.faults,
+                    most_steps=self.most_steps,
+                )
             except Nondeterministic:
                 if not examples:
                     raise  # with data of Hypothesis, it is another example's schedule
@@ -121,6 +135,10 @@ class ColorTest:
                 strategy=self.strategy,
                 depth=self.depth,
                 races=self.races,
+                properties=self.properties,
+                faults=self.faults,
+                expect=self.expect,
+                twice=self.twice,
                 most_steps=self.most_steps,
             )
         if asked is not None:
@@ -138,6 +156,10 @@ def color_test(
     strategy: str = "portfolio",
     depth: int = 3,
     races: bool = True,
+    properties: Iterable[Property] = (),
+    faults: Faults | None = None,
+    expect: Iterable[str] = (),
+    twice: bool = False,
     most_steps: int = MOST_STEPS,
 ) -> Callable[..., Any]:
     """Make a test of pytest run under many schedules.
@@ -155,6 +177,10 @@ def color_test(
         strategy: as of ``explore``.
         depth: as of ``explore``.
         races: as of ``explore``.
+        properties: as of ``explore``.
+        faults: as of ``explore``.
+        expect: as of ``explore``.
+        twice: as of ``explore``.
         most_steps: as of ``explore``.
 
     Raises:
@@ -183,6 +209,10 @@ def color_test(
         strategy=strategy,
         depth=depth,
         races=races,
+        properties=tuple(properties),
+        faults=faults,
+        expect=tuple(expect),
+        twice=twice,
         most_steps=most_steps,
     )
     return functools.partial(_decorate, how) if test is None else _decorate(how, test)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorsched.testing.pytesting import color_test
+from colorsched.testing import Faults, NeverHeld, PropertyBroken, always, color_test
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ BUGGY = """
 import pytest
 from hypothesis import given, settings, strategies as st
 from colorsched.testing import Shared
-from colorsched.testing.pytesting import color_test
+from colorsched.testing import Faults, NeverHeld, PropertyBroken, always, color_test
 
 @pytest.fixture
 def names():
@@ -218,3 +218,37 @@ def test_what_is_no_color_test_is_refused() -> None:
         color_test(schedules=0)
     with pytest.raises(ValueError, match="no strategy 'best'"):
         color_test(strategy="best")
+
+
+def test_properties_faults_and_expectations_are_those_of_explore() -> None:
+    seen: list[int] = []
+
+    def small() -> bool:
+        return len(seen) < 2
+
+    @color_test(properties=[always(small)], schedules=2)
+    def breaks(rt: Any) -> None:
+        seen.clear()
+        for number in range(3):
+            rt.color("a").post(seen.append, number)
+
+    with pytest.raises(PropertyBroken):
+        breaks()
+
+    @color_test(expect=["never"], schedules=2)
+    def expects(rt: Any) -> None:
+        rt.color("a").post(int)
+
+    with pytest.raises(NeverHeld, match="never"):
+        expects()
+
+    def work() -> None:
+        """What is to fail."""
+
+    @color_test(faults=Faults(raise_at={"work": ZeroDivisionError}), schedules=50)
+    def fails(rt: Any) -> None:
+        rt.color("a").post(work)
+        rt.color("b").post(work)
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
