@@ -242,13 +242,19 @@ def test_properties_faults_and_expectations_are_those_of_explore() -> None:
     with pytest.raises(NeverHeld, match="never"):
         expects()
 
-    def work() -> None:
-        """What is to fail."""
+    def work(done: list[int]) -> None:
+        done.append(1)
 
     @color_test(faults=Faults(raise_at={"work": ZeroDivisionError}), schedules=50)
-    def fails(rt: Any) -> None:
-        rt.color("a").post(work)
-        rt.color("b").post(work)
+    def fails(rt: Any) -> Any:
+        done: list[int] = []
+        rt.color("a").post(work, done)
+        rt.color("b").post(work, done)
 
-    with pytest.raises(ZeroDivisionError):
+        def check() -> None:
+            assert len(done) == 2, "a fault"
+
+        return check
+
+    with pytest.raises(AssertionError, match="a fault"):
         fails()

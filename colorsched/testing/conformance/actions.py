@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from colorsched import DEFAULT
+from colorsched.runtime import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

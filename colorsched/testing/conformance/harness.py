@@ -34,7 +34,7 @@ from colorsched.testing.conformance.running import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from colorsched import Runtime
+    from colorsched.runtime import Runtime
 
 #: How many colors programs have.
 COLORS = 4

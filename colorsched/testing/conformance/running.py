@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import Factory, define, field
 
-from colorsched import current_color
+from colorsched.runtime import current_color
 from colorsched.testing.conformance.actions import (
     DISPATCH,
     HOLD,

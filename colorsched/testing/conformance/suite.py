@@ -9,8 +9,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from colorsched import DEFAULT, RuntimeShutdown
 from colorsched.core.policy import CALLBACKS_PER_TURN, fairness_bound
+from colorsched.errors import RuntimeShutdown
+from colorsched.runtime import DEFAULT
 from colorsched.testing.conformance.actions import (
     CALLBACKS,
     DISPATCH,
