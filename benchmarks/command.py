@@ -32,7 +32,9 @@ GROUPS = {
     "order": "order",
     "memory": "memory",
     "stress": "stress",
-    "testing": "testing",
+    "testing": "testing_corpus",
+    "testing-peers": "testing_peers",
+    "testing-speed": "testing_speed",
 }
 """Names on the command line, and the module of each below ``benchmarks.groups``."""
 

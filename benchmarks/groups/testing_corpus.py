@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.children import Case, run_child
 from benchmarks.findings import HUNT_HEADS, READINGS, Finding, Hunt, curve
+from benchmarks.groups.report import Report
 from benchmarks.tables import Verdict, bar, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from benchmarks.groups.report import Report
     from benchmarks.settings import Settings
 
 SCHEDULES = 1000
@@ -24,19 +24,23 @@ SECONDS = 10.0
 SEEDS = 5
 """So many in one child."""
 
+NO_CORPUS = "the corpus was not found: its programs stand in tests/corpus"
+
 ALONE = ("portfolio", "random", "pct", "deviations")
 
 
-def run(settings: Settings, report: Report) -> None:
+def run(settings: Settings) -> Report:
     """Search the corpus with default settings, its fixed twins, and with each strategy alone."""
+    report = Report(name="testing", title=f"Testing: the bugs found ({settings.here.label})")
     kinds = kinds_of_bugs(settings)
     if not kinds:
-        report.add("the corpus was not found: its programs stand in tests/corpus")
-        return
+        report.add(NO_CORPUS)
+        return report
     seeds = settings.pick(full=20, quick=3)
     _defaults(settings, report, kinds, seeds)
     _twins(settings, report, kinds)
     _strategies(settings, report, kinds, seeds)
+    return report
 
 
 def kinds_of_bugs(settings: Settings) -> dict[str, list[str]]:

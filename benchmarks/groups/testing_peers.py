@@ -5,21 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.findings import HUNT_HEADS, Finding, Hunt
-from benchmarks.groups.testing_corpus import SCHEDULES, SECONDS, ask, kinds_of_bugs, search
+from benchmarks.groups.report import Report
+from benchmarks.groups.testing_corpus import (
+    NO_CORPUS,
+    SCHEDULES,
+    SECONDS,
+    ask,
+    kinds_of_bugs,
+    search,
+)
 from benchmarks.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.groups.report import Report
     from benchmarks.settings import Settings
 
 
-def run(settings: Settings, report: Report) -> None:
+def run(settings: Settings) -> Report:
     """Compare with each peer that is installed."""
+    report = Report(
+        name="testing-peers", title=f"Testing: simloom and frontrun ({settings.here.label})"
+    )
     kinds = kinds_of_bugs(settings)
     if not kinds:
-        return
+        report.add(NO_CORPUS)
+        return report
     seeds = settings.pick(full=3, quick=1)
     mine, _ = search(settings, kinds, seeds=seeds, strategy="portfolio")
     _compare(
@@ -45,6 +56,7 @@ def run(settings: Settings, report: Report) -> None:
         model="threads: a color is a queue with a thread; operations interleave, races are errors",
         asked={"frontrun, DPOR": [{"name": bug} for bugs in kinds.values() for bug in bugs]},
     )
+    return report
 
 
 def _compare(

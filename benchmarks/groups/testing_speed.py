@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.arithmetic import Spread, ratio
 from benchmarks.children import Case, take_turns
-from benchmarks.groups.report import compare
+from benchmarks.groups.report import Report, compare
 from benchmarks.groups.testing_corpus import ask
 from benchmarks.tables import Verdict, ratio_cell, table
 
 if TYPE_CHECKING:
-    from benchmarks.groups.report import Report
     from benchmarks.settings import Settings
 
 COLORS, CALLBACKS = 3, 8
@@ -20,12 +19,16 @@ PLAIN = "explore, not looking for races"
 RACES = "explore"
 
 
-def run(settings: Settings, report: Report) -> None:
+def run(settings: Settings) -> Report:
     """Schedules a second, proofs, watching."""
+    report = Report(
+        name="testing-speed", title=f"Testing: schedules a second ({settings.here.label})"
+    )
     _schedules(settings, report)
     _random_programs(settings, report)
     _twins(settings, report)
     _watching(settings, report)
+    return report
 
 
 def _schedules(settings: Settings, report: Report) -> None:
