@@ -25,7 +25,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 PACKAGE = "colorsched"
 FACADE = "__init__"
 #: The facade stands below these layers, and above all others; see the contracts.
-PROGRAMS = ("cli", "web", "testing")
+PROGRAMS = ("cli", "web")
 
 ROW = 34
 LINE = 18
