@@ -44,7 +44,18 @@ class Ticket:
     ``data`` belongs to the observer.
     """
 
-    __slots__ = ("__weakref__", "by", "data", "fn", "key", "kind", "number", "observer")
+    __slots__ = (
+        "__weakref__",
+        "by",
+        "data",
+        "fn",
+        "generation",
+        "key",
+        "kind",
+        "number",
+        "observer",
+        "plan",
+    )
 
     def __init__(
         self,
@@ -66,7 +77,12 @@ class Ticket:
         (it is due), ``io`` (a descriptor or a signal), ``dispatch`` (runs at once, inside ``by``),
         ``plan`` (a timer, a reader or a signal handler was set; see ``Observer.planned``)."""
         self.by = by
-        """The callback that posted it. None: a source, or a thread outside of the runtime."""
+        """The callback that posted it. None: a source, or a thread outside of the runtime; and in
+        real runs, after some generations, whoever it was."""
+        self.generation: int = (0 if by is None else by.generation) + (kind != "dispatch")
+        """How many posts and plans led to it."""
+        self.plan: Ticket | None = None
+        """Of the callback of a timer, reader or signal handler, once it runs: how that was set."""
         self.data: Any = None
 
     def __repr__(self) -> str:

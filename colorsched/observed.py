@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, TypeVarTuple
 
 from colorsched.aio.future import ColorFuture
 from colorsched.aio.loop import ColorLoop
 from colorsched.color import Color
-from colorsched.core.observed import ObservedAside, ObservedQueue, Planned, Watched
+from colorsched.core.observed import (
+    LINEAGE,
+    ObservedAside,
+    ObservedQueue,
+    Planned,
+    Watched,
+    forget_beyond,
+)
 from colorsched.events import Ticket
 from colorsched.ports import here
 
@@ -138,12 +145,14 @@ class ObservedColor(Color):
 
     __slots__ = ()
     future_type = ObservedFuture
+    lineage: ClassVar[int] = LINEAGE
+    """How far back tickets know who posted whom."""
 
     def __init__(self, key: Hashable, scheduler: Scheduler) -> None:
         super().__init__(key, scheduler)
         shared = self._shared
         assert shared.observer is not None
-        queue = ObservedQueue(key, shared.observer, shared.numbers)
+        queue = ObservedQueue(key, shared.observer, shared.numbers, self.lineage)
         if self._inbox is self._queue:
             self._inbox = queue
         self._queue = queue
@@ -168,6 +177,7 @@ class ObservedColor(Color):
         observer = shared.observer
         assert observer is not None
         plan = Ticket(observer, next(shared.numbers), self.key, fn, "plan", here.ticket)
+        forget_beyond(plan, self.lineage)
         observer.planned(plan)
         return Planned(plan, fn)
 

@@ -84,6 +84,7 @@ class Stream:
     def fire(self, plan: Ticket, kind: str = "timer") -> Ticket:
         """Run what was planned, posted by nobody."""
         ticket = self.run(None, plan.key, kind)
+        ticket.plan = plan
         self._tell(ticket, "recalled", plan)
         return ticket
 

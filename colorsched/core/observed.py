@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from colorsched.core.handle import EndTurn
 from colorsched.events import Ticket
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from colorsched.core.handle import Handle
     from colorsched.events import Observer
+
+#: How many of those who posted one another are known at least (twice as many at most), so that who
+#: posts itself for ever does not keep all its past.
+LINEAGE: Final = 8
 
 
 class Watched(Ticket):
@@ -56,7 +60,10 @@ class Planned:
         self.fn = fn
 
     def __call__(self, *args: Any) -> None:
-        self.plan.observer.recalled(self.plan)
+        plan, ticket = self.plan, here.ticket
+        ticket.plan = plan
+        ticket.generation = plan.generation
+        plan.observer.recalled(plan)
         self.fn(*args)
 
     def __repr__(self) -> str:
@@ -80,13 +87,16 @@ class ObservedAside(deque["Handle"]):
 class ObservedQueue(deque["Handle"]):
     """A color's queue. Whoever appends a handle posts it, and its callback gets a ticket."""
 
-    __slots__ = ("key", "numbers", "observer")
+    __slots__ = ("key", "lineage", "numbers", "observer")
 
-    def __init__(self, key: Hashable, observer: Observer, numbers: Iterator[int]) -> None:
+    def __init__(
+        self, key: Hashable, observer: Observer, numbers: Iterator[int], lineage: int = LINEAGE
+    ) -> None:
         super().__init__()
         self.key = key
         self.observer = observer
         self.numbers = numbers
+        self.lineage = lineage
 
     def append(self, handle: Handle, /) -> None:
         self.announce(handle)
@@ -112,8 +122,23 @@ class ObservedQueue(deque["Handle"]):
         ticket = Watched(self.observer, next(self.numbers), self.key, fn, kind, by)
         ticket.call = call
         ticket.overtakes = overtakes
+        forget_beyond(ticket, self.lineage)
         self.observer.posted(ticket)
         try:
             handle[0] = ticket
         except IndexError:
             self.observer.dropped(ticket, "cancelled")  # just now, by another thread
+
+
+def forget_beyond(ticket: Ticket, lineage: int) -> None:
+    """Cut the line of those who led to a new ticket where it is too long, now and then."""
+    if ticket.generation % lineage:
+        return
+    last: Ticket | None = ticket
+    for _ in range(lineage):
+        last = last and (last.by or last.plan)
+    # What is dispatched may run still, as a part of who did it.
+    while last is not None and (last.by is None or last.kind == "dispatch"):
+        last = last.by or last.plan
+    if last is not None:
+        last.by = None

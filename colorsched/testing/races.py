@@ -13,12 +13,10 @@ from collections.abc import Callable
 from pathlib import PurePath
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
 from attrs import frozen
 
 from colorsched.core.observed import Planned
-from colorsched.ports import here
 from colorsched.testing.clocks import HappensBefore, inside
 
 if TYPE_CHECKING:
@@ -143,7 +141,8 @@ class Race:
 class RaceDetector(HappensBefore):
     """An observer that finds races; one for each run.
 
-    Things are told apart by identity, so everything seen is kept alive as long as the detector.
+    Things are told apart by identity, so everything seen is kept alive as long as the detector; and
+    so is a clock for each color.
 
     In a real parallel run give it a ``lock``. Then one event is dealt with at a time, in the order
     of the lock. That is right: an observer is called by the thread that acts, so of two events in
@@ -188,7 +187,6 @@ class RaceDetector(HappensBefore):
         self._on_race = on_race
         self._things: dict[int, tuple[object, dict[object, _Cell]]] = {}
         self._reported: set[tuple[int, frozenset[str]]] = set()
-        self._plans: WeakKeyDictionary[Ticket, Ticket] = WeakKeyDictionary()
         self._ticket: Ticket | None = None
         self._clock = self._outside
         # Put around the methods, so that who needs neither does not even ask.
@@ -262,13 +260,6 @@ class RaceDetector(HappensBefore):
         else:
             cell.readers = {last[0]: last, index: now}
 
-    def recalled(self, ticket: Ticket) -> None:
-        """As in the base, and remember where the callback comes from."""
-        super().recalled(ticket)
-        running = here.ticket
-        if running is not None:
-            self._plans[running] = ticket
-
     def _report(
         self, target: object, name: str, first: tuple[_Epoch, bool], second: tuple[_Epoch, bool]
     ) -> None:
@@ -293,11 +284,12 @@ class RaceDetector(HappensBefore):
         mine = set(self._line(one))
         return next((ticket for ticket in self._line(other) if ticket in mine), None)
 
-    def _line(self, ticket: Ticket | None) -> Iterator[Ticket]:
+    @staticmethod
+    def _line(ticket: Ticket | None) -> Iterator[Ticket]:
         while (ticket := inside(ticket)) is not None:
             if ticket.kind != "plan":
                 yield ticket
-            ticket = ticket.by or self._plans.get(ticket)
+            ticket = ticket.by or ticket.plan
 
 
 class OrderingLock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import warnings
 import weakref
 from concurrent.futures import Executor, Future
@@ -367,6 +368,7 @@ class ObservedSimColor(_Points, ObservedColor):
     """A color of a simulation that has an observer."""
 
     future_type = ObservedSimFuture
+    lineage = sys.maxsize  # runs are short, and told whole
 
 
 class SimPool(Executor):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from colorsched import Runtime
+from colorsched.core.observed import LINEAGE
 from colorsched.events import Observer, Ticket
 from colorsched.ports import here
 from support import PATIENCE_SECONDS
@@ -243,3 +245,52 @@ def test_what_the_exception_handler_posts_comes_from_the_callback(log: Log) -> N
         rt.color("a").post(fail)
         assert rt.drain(PATIENCE_SECONDS)
     assert log.ticket("b").by is log.ticket("a")
+
+
+@pytest.mark.parametrize("how", ["post", "dispatch"])
+def test_who_posts_itself_for_ever_keeps_few_of_its_past(how: str) -> None:
+    alive: weakref.WeakSet[Ticket] = weakref.WeakSet()
+    most = 0
+
+    class Count(Observer):
+        def posted(self, ticket: Ticket) -> None:
+            alive.add(ticket)
+
+    with Runtime(workers=1, observer=Count()) as rt:
+        left = iter(range(1000))
+
+        def again() -> None:
+            nonlocal most
+            most = max(most, len(alive))
+            number = next(left, None)
+            if number is not None:
+                rt.color(number % 3).post(getattr(rt.color("other"), how), again)
+
+        rt.post(again)
+    assert LINEAGE <= most <= 5 * LINEAGE  # of posts twice as many, and what they dispatch
+
+
+def test_a_dispatched_callback_is_not_cut_off_from_its_dispatcher() -> None:
+    class By(Observer):
+        seen: list[Ticket | None] = []  # noqa: RUF012 - of this test only
+
+        def ended(self, ticket: Ticket, error: BaseException | None) -> None:
+            if ticket.kind == "dispatch":
+                self.seen.append(ticket.by)
+
+    by = By()
+    with Runtime(workers=2, observer=by) as rt:
+        done = threading.Event()
+
+        def chain(left: int) -> None:
+            if left:
+                rt.color(left % 2).post(chain, left - 1)
+            else:
+                done.set()
+
+        def inside() -> None:
+            chain(5 * LINEAGE)
+            assert done.wait(PATIENCE_SECONDS)
+
+        rt.color("outer").post(lambda: rt.color("inner").dispatch(inside))
+    assert [ticket and ticket.key for ticket in by.seen] == ["outer"]

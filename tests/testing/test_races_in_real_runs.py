@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 
 from colorsched import Runtime
+from colorsched.core.observed import LINEAGE
 from colorsched.testing import RaceDetector, Shared
 from support import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from colorsched.events import Ticket
 
     Program = Callable[[Runtime, Shared[int]], object]
 
@@ -122,3 +126,26 @@ def test_who_only_failed_to_cancel_is_not_before_the_outcome() -> None:
         rt.color("c").post(see)
 
     assert len(races_in(program)) == 1
+
+
+def test_a_timer_that_sets_the_next_one_for_ever_keeps_few_of_its_past() -> None:
+    alive: weakref.WeakSet[Ticket] = weakref.WeakSet()
+    most = 0
+
+    class Counting(RaceDetector):
+        def started(self, ticket: Ticket) -> None:
+            nonlocal most
+            alive.add(ticket)
+            most = max(most, len(alive))
+            super().started(ticket)
+
+    left = iter(range(300))
+
+    def again() -> None:
+        if next(left, None) is not None:
+            rt.color("a").call_later(0, again)
+
+    with Runtime(workers=1, observer=Counting()) as rt:
+        rt.color("a").post(again)
+        assert rt.drain(PATIENCE_SECONDS)
+    assert most <= 3 * LINEAGE
