@@ -123,7 +123,7 @@ class Program:
         )
         for found in observers:
             if isinstance(found, Segments):
-                rt._simulation.picked = found.picked
+                found.watch(rt)
         faulty = None if self.faults is None else self.faults.into(rt, strategy, spare=self.main)
         attempt = _Attempt(self.main, () if faulty is None else faulty.injected)
         error = attempt.error(rt, promises)

@@ -6,6 +6,8 @@ places where another may go on; or a part of ``main``. Its *actor* is the color,
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from colorsched.events import Observer, Ticket
@@ -14,6 +16,7 @@ from colorsched.ports import here
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from colorsched.testing.simruntime import SimRuntime
     from colorsched.testing.simulation import Caller
 
 
@@ -25,6 +28,8 @@ class _Main:
 
 
 MAIN: Final = _Main()
+
+TIMERS: Final = "timers and descriptors are looked at only when nothing else can run"
 
 #: Why callbacks are dropped that a run leaves behind.
 OVER: Final = "the run is over"
@@ -126,13 +131,36 @@ class Segments(Observer):
 
     # -- segments ---------------------------------------------------------------------------------
 
+    def watch(self, rt: SimRuntime) -> None:
+        """Listen to a runtime: what its schedule picks, and what makes a proof doubtful."""
+        rt._simulation.picked = self.picked
+        self._doubt(rt._hub.timers, "add", TIMERS)
+        self._doubt(rt, "stats", "what stats() says depends on everything, and is not tried")
+        self._doubt(rt, "shutdown", "a shutdown is not tried in every order with posts")
+
+    def _doubt(self, thing: Any, name: str, why: str) -> None:
+        method = getattr(thing, name)
+
+        def told(*args: Any, **options: Any) -> Any:
+            self.doubts.add(why)
+            return method(*args, **options)
+
+        setattr(thing, name, told)
+
     def decided(self, node: int) -> None:
         """The next segment begins by this choice."""
         self._node = node
 
     def picked(self, option: Any) -> None:
         """An option goes on: a new segment begins."""
-        self.begin(actor_of(option))
+        actor = actor_of(option)
+        if not hasattr(option, "key"):
+            self._waited |= actor is MAIN and option.thing is not None
+            if option.until < math.inf:
+                self.doubts.add("a wait times out only when nothing else can run")
+            if not isinstance(option.thing, Future | None):
+                self.doubts.add("which of several futures were done is not seen")
+        self.begin(actor)
         self._woke = getattr(option, "thing", None)
 
     def end(self) -> None:
@@ -169,7 +197,7 @@ class Segments(Observer):
         elif isinstance(ticket, Ticket) and ticket.key == actor:
             # Who was stopped at a post goes on: on its own thread it is the one that runs.
             self._go_on(segment, ticket)
-        if self._everything and actor is not MAIN:
+        if self._everything and (actor is not MAIN or self._waited):
             segment.footprint[None, None] = True
             segment.shape.add((None, None, True))
         return segment
@@ -201,6 +229,7 @@ class Segments(Observer):
 
     def settled(self) -> None:
         """Whatever main does from now on comes after all that was."""
+        self._waited = True
         segment = self.begin(MAIN)
         segment.must = segment.bit - 1
 
@@ -238,7 +267,7 @@ class Segments(Observer):
         segment = self._current()
         if ticket.by is None and ticket.kind in {"timer", "io"}:
             self._since = (1 << len(self.all)) - 1
-            self.doubts.add("timers and descriptors are looked at only when nothing else can run")
+            self.doubts.add(TIMERS)
             return
         if ticket.kind == "dispatch":
             self.doubts.add("a dispatch runs at once wherever the color is idle")

@@ -351,7 +351,8 @@ class SimEvent:
     def wait(self, timeout: float | None = None) -> bool:
         if self._is_set:
             return True
-        return self._simulation.wait(self.is_set, timeout, "the first, or all, of some futures")
+        what = "the first, or all, of some futures"
+        return self._simulation.wait(self.is_set, timeout, what, self)
 
 
 class ObservedSimFuture(SimFuture[T], ObservedFuture[T]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -398,3 +399,23 @@ def test_what_a_loop_is_told_from_its_own_color_does_not_overtake() -> None:
 
     every, found = all_outcomes(program)
     assert found == every == {0, 1}
+
+
+@pytest.mark.parametrize("what", ["timer", "timeout", "stats", "shutdown", "wait"])
+def test_what_is_not_tried_in_every_order_bounds_what_is_claimed(what: str) -> None:
+    def main(rt: Any) -> None:
+        box = Shared(0, name="box")
+        future = rt.color("a").submit(box.get)
+        match what:
+            case "timer":
+                rt.color("b").call_later(1, int).cancel()
+            case "timeout":
+                future.result(5)
+            case "stats":
+                rt.stats()
+            case "shutdown":
+                rt.color("b").post(rt.shutdown, False)
+            case _:
+                concurrent.futures.wait([future])
+
+    assert verify(main).result == "bounded"
