@@ -164,3 +164,6 @@ class Observer:
         site: object,
     ) -> None:
         """A callback read or wrote ``part`` of a shared object (``colorsched.testing.Shared``)."""
+
+    def silenced(self, ticket: Ticket, reason: str, site: object) -> None:
+        """An access was left out, for a reason (``colorsched.testing.benign``)."""

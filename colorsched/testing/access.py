@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar, cast
 
 import attr
 
@@ -166,14 +166,6 @@ def write(target: object, part: Hashable, name: str) -> None:
 # -- silence ----------------------------------------------------------------------------------
 
 
-class SilenceListener(Protocol):
-    """What an observer may have beside its other methods, to list what was silenced."""
-
-    def silenced(self, ticket: Any, reason: str, site: Site) -> None:
-        """An access at ``site`` was not reported, for ``reason``."""
-        ...
-
-
 class _Silence(NamedTuple):
     benign: benign
     owner: object
@@ -199,11 +191,7 @@ def _is_silent(ticket: Any, frame: FrameType) -> bool:
     owner, key = _owner()
     for silence in reversed(_silences.get()):
         if silence.owner is owner and silence.key == key:
-            listener = getattr(ticket.observer, "silenced", None)
-            if listener is not None:
-                cast("SilenceListener", ticket.observer).silenced(
-                    ticket, silence.benign.reason, site_of(frame)
-                )
+            ticket.observer.silenced(ticket, silence.benign.reason, site_of(frame))
             return True
     return False
 
@@ -213,8 +201,8 @@ class benign:  # noqa: N801 - used like a function, as contextlib's own are
 
     A context manager and a decorator, of functions and coroutine functions. It holds for the
     callback or coroutine that enters it, across its awaits, and for what that calls; not for
-    callbacks that it posts or dispatches, nor for tasks that it starts. An observer that has a
-    method ``silenced(ticket, reason, site)`` is told of each access left out.
+    callbacks that it posts or dispatches, nor for tasks that it starts. An observer is told of each
+    access left out by ``silenced(ticket, reason, site)``.
 
         with benign("a lost count does no harm"):
             stats.hits += 1

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from access_recorder import Recorder
+from colorsched import Runtime
+from colorsched.events import Observer, Ticket
 from colorsched.testing.access import Site, benign
+from colorsched.testing.observers import Observers
 from colorsched.testing.shared import Shared
 
 
@@ -90,14 +93,21 @@ def test_silenced_accesses_are_told_with_their_reason(recorder: Recorder, box: S
     ]
 
 
-def test_an_observer_need_not_listen_to_silences(box: Shared[int]) -> None:
-    class Deaf(Recorder):
-        silenced = None  # type: ignore[assignment]  # as if there were none
+def test_one_of_several_observers_is_told_of_silences(box: Shared[int]) -> None:
+    class Listener(Observer):
+        told: str = ""
 
-    deaf = Deaf()
-    with deaf.watching(), benign("only a hint"):
-        box.get()
-    assert deaf.accesses == []
+        def silenced(self, ticket: Ticket, reason: str, site: object) -> None:
+            self.told = reason
+
+    def quietly() -> None:
+        with benign("only a hint"):
+            box.get()
+
+    listener = Listener()
+    with Runtime(workers=1, observer=Observers([Observer(), listener])) as rt:
+        rt.post(quietly)
+    assert listener.told == "only a hint"
 
 
 def test_silences_nest(recorder: Recorder, box: Shared[int]) -> None:
