@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from types import FunctionType
+from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import attr
@@ -180,7 +180,7 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Fie
         descriptor = descriptor.inner
     label = f"{cls.__name__}.{name}"
     if hasattr(descriptor, "__set__"):
-        get, put, delete = descriptor.__get__, descriptor.__set__, descriptor.__delete__
+        get, put, delete = _of_descriptor(descriptor)
     else:
         get, put, delete = _in_dictionary(name, descriptor)
     wrapped = TABLES if containers == "watched" else {}
@@ -207,6 +207,19 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Fie
     field.inner = descriptor
     field.containers = containers
     return field
+
+
+def _of_descriptor(descriptor: Any) -> tuple[Any, Any, Any]:
+    if isinstance(descriptor, MemberDescriptorType):  # a slot
+        return descriptor.__get__, descriptor.__set__, descriptor.__delete__
+
+    def get(self: Any) -> Any:
+        return descriptor.__get__(self, type(self))
+
+    def cannot_delete(_self: Any) -> None:
+        raise AttributeError("__delete__")
+
+    return get, descriptor.__set__, getattr(descriptor, "__delete__", cannot_delete)
 
 
 def _in_dictionary(name: str, default: Any) -> tuple[Any, Any, Any]:

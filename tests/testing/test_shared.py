@@ -277,6 +277,27 @@ def test_a_default_shows_again_when_a_dataclass_field_is_deleted() -> None:
     assert one.x == 7
 
 
+def test_a_field_may_be_a_descriptor_that_cannot_delete(recorder: Recorder) -> None:
+    class Doubled:
+        def __get__(self, one: Any, owner: type) -> Any:
+            return 5 if one is None else one.__dict__["twice"]
+
+        def __set__(self, one: Any, value: int) -> None:
+            one.__dict__["twice"] = value * 2
+
+    @shared
+    @dataclasses.dataclass
+    class Holder:
+        x: Doubled = Doubled()  # noqa: RUF009 - the one of the class, as descriptors are
+
+    holder = Holder(2)
+    with recorder.watching():
+        assert holder.x == 4
+    assert recorder.seen == [("r", "x")]
+    with pytest.raises(AttributeError):
+        del holder.x
+
+
 def test_other_classes_are_refused() -> None:
     class Other:
         pass
