@@ -31,7 +31,9 @@ class Shared(Generic[T]):
 
     Args:
         value: what is in the box. A list, dict, set, deque, defaultdict, OrderedDict or Counter
-            is copied into a proxy, which reports accesses to its elements.
+            is copied into a proxy, which reports accesses to its elements. Two colors that each
+            add a key or an element of their own race: their order, unless the keys are there from
+            the start, is that of iteration. Where nobody looks at that, say so by ``benign``.
         name: what reports call it; the place where it is made, if not given.
         containers: ``"opaque"`` leaves containers as they are: what happens in them is not seen.
 
