@@ -10,6 +10,7 @@ import math
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
+from colorsched.core.queue import ColorQueue
 from colorsched.events import Observer, Ticket
 from colorsched.ports import here
 
@@ -270,7 +271,6 @@ class Segments(Observer):
             self.doubts.add(TIMERS)
             return
         if ticket.kind == "dispatch":
-            self.doubts.add("a dispatch runs at once wherever the color is idle")
             return
         self._posted[ticket.number] = segment
         segment.posts.add(ticket.key)
@@ -292,7 +292,7 @@ class Segments(Observer):
 
     def _starts(self, segment: Segment, ticket: Ticket, poster: Segment | None) -> None:
         segment.ticket = ticket
-        segment.must |= self._since
+        segment.must |= self._since & (segment.bit - 1)
         if poster is not None:
             segment.must |= poster.must | poster.bit
             segment.must |= self._ahead(ticket, poster)
@@ -334,6 +334,8 @@ class Segments(Observer):
         """Whether it is done, or has started, may depend on the order."""
         if isinstance(thing, Ticket):
             self._meet(thing, self._current())
+        elif isinstance(thing, ColorQueue):
+            self.doubts.add("a dispatch runs at once wherever the color is idle")
         else:
             self._touch(thing, "outcome", "future", write=False)
 

@@ -369,6 +369,13 @@ class ObservedSimColor(_Points, ObservedColor):
     """A color of a simulation that has an observer."""
 
     future_type = ObservedSimFuture
+
+    def dispatch(self, fn: Callable[..., object], /, *args: Any) -> Handle | None:
+        observer = self._shared.observer
+        assert observer is not None
+        observer.looked(self)  # whether it is idle decides what becomes of it
+        return super().dispatch(fn, *args)
+
     lineage = sys.maxsize  # runs are short, and told whole
 
 

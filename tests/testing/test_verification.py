@@ -401,7 +401,7 @@ def test_what_a_loop_is_told_from_its_own_color_does_not_overtake() -> None:
     assert found == every == {0, 1}
 
 
-@pytest.mark.parametrize("what", ["timer", "timeout", "stats", "shutdown", "wait"])
+@pytest.mark.parametrize("what", ["timer", "timeout", "stats", "shutdown", "dispatch", "wait"])
 def test_what_is_not_tried_in_every_order_bounds_what_is_claimed(what: str) -> None:
     def main(rt: Any) -> None:
         box = Shared(0, name="box")
@@ -415,7 +415,18 @@ def test_what_is_not_tried_in_every_order_bounds_what_is_claimed(what: str) -> N
                 rt.stats()
             case "shutdown":
                 rt.color("b").post(rt.shutdown, False)
+            case "dispatch":
+                rt.color("b").dispatch(int)  # from here it is posted, as to a color that is busy
             case _:
                 concurrent.futures.wait([future])
+
+    assert verify(main).result == "bounded"
+
+
+def test_a_timer_may_come_after_a_cancelled_callback() -> None:
+    def main(rt: Any) -> None:
+        box = Shared(0, name="box")
+        rt.color("a").call_later(0, box.get)
+        rt.color("b").post(box.get).cancel()
 
     assert verify(main).result == "bounded"
