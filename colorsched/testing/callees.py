@@ -76,6 +76,14 @@ def short_name(fn: Any) -> str:
     return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
+def is_plumbing(fn: Any) -> bool:
+    """Whether a callback is asyncio's, or ours between futures and tasks: no part of a program."""
+    if task_of(fn) is not None:
+        return False
+    module = getattr(fn, "__module__", None) or getattr(type(fn), "__module__", "")
+    return module.partition(".")[0] == "asyncio" or module == "colorsched.aio.tasks"
+
+
 def label_of(ticket: Ticket) -> str:
     """A callback as reports name it, such as ``red#3 load``."""
     key = ticket.key

@@ -155,7 +155,7 @@ def explore(
     ...     explore(main)
     ... except ScheduleFailed as failed:
     ...     print(failed.schedule, failed.switches)
-    cs1:-/1/0=1 1
+    cs1:-/3/2=1 1
 
     """
     if schedules < 1:

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from colorsched.events import Observer
-from colorsched.testing.callees import short_name
+from colorsched.testing.callees import is_plumbing, short_name
 from colorsched.testing.strategies import Recorded
 from colorsched.testing.trace_names import Texts
 
@@ -31,11 +31,16 @@ class Timeline(Observer):
 
     def __init__(self) -> None:
         self._steps: list[tuple[str, int, str]] = []
+        self._shown: list[tuple[str, int, str]] = []
+        """Without what asyncio does between the steps of a program."""
         self._texts = Texts()
 
     def started(self, ticket: Ticket) -> None:
         """A step."""
-        self._steps.append((self.text_of(ticket.key), ticket.number, short_name(ticket.fn)))
+        step = self.text_of(ticket.key), ticket.number, short_name(ticket.fn)
+        self._steps.append(step)
+        if not is_plumbing(ticket.fn):
+            self._shown.append(step)
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -61,11 +66,11 @@ class Timeline(Observer):
 
     def draw(self) -> str:
         """The picture."""
-        steps = self._steps[-STEPS:]
+        steps = self._shown[-STEPS:]
         if not steps:
             return "nothing ran"
         lines = []
-        hidden = len(self._steps) - len(steps)
+        hidden = len(self._shown) - len(steps)
         if hidden:
             lines.append(f"... {hidden} steps before")
         rows = list(dict.fromkeys(color for color, _, _ in steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from colorsched.testing.program import Program
@@ -72,3 +73,16 @@ def test_differences() -> None:
     Program(main=other).run(Recorded(()), two)
     assert one.difference(one) is None
     assert one.difference(two) == "step 0 was red#1 begin in the one and red#1 load in the other"
+
+
+def test_what_asyncio_does_between_the_steps_is_left_out() -> None:
+    async def main(rt: Any) -> None:
+        await rt.color("blue").submit(bump)
+        await asyncio.sleep(1)
+
+    timeline, _ = drawn(main)
+    picture = timeline.draw()
+    assert "bump" in picture
+    assert picture.count("main") == 4
+    assert "_set" not in picture
+    assert len(timeline) > picture.count("#")
