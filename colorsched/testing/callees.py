@@ -80,7 +80,7 @@ def is_plumbing(fn: Any) -> bool:
     """Whether a callback is asyncio's, or ours between futures and tasks: no part of a program."""
     if task_of(fn) is not None:
         return False
-    module = getattr(fn, "__module__", None) or getattr(type(fn), "__module__", "")
+    module = str(getattr(fn, "__module__", None) or type(fn).__module__)
     return module.partition(".")[0] == "asyncio" or module == "colorsched.aio.tasks"
 
 
