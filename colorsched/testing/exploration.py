@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from colorsched.testing.strategies import Strategy
 
 
+#: About how many callbacks may be run to make a failing schedule small: some seconds' worth.
+MOST_STEPS_TO_SHRINK = 1_000_000
+
+
 class NoChoice(UserWarning):
     """The schedule had nothing to choose: the program shows nothing about its order."""
 
@@ -345,7 +349,9 @@ class Explorer:
             return again.choices if same else None
 
         if shrink:
-            choices = minimize(choices, fails)
+            # A livelock takes as many steps as are allowed, each time it is tried again.
+            most_runs = max(20, min(400, MOST_STEPS_TO_SHRINK // max(1, run.steps)))
+            choices = minimize(choices, fails, most_runs=most_runs)
         told: list[tuple[Timeline, Narrated]] = []
 
         def narrate() -> Narrated:
