@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from colorsched.core.queue import ColorQueue
+from colorsched.errors import ColorDeadlock
 from colorsched.events import Observer, Ticket
 from colorsched.ports import here
 
@@ -138,6 +139,17 @@ class Segments(Observer):
         self._doubt(rt._hub.timers, "add", TIMERS)
         self._doubt(rt, "stats", "what stats() says depends on everything, and is not tried")
         self._doubt(rt, "shutdown", "a shutdown is not tried in every order with posts")
+
+        enter = rt._shared.waits.enter
+
+        def entered(*args: Any) -> None:
+            try:
+                enter(*args)
+            except ColorDeadlock:
+                self.doubts.add("who closes a circle of waits is not tried in every order")
+                raise
+
+        rt._shared.waits.enter = entered  # type: ignore[method-assign, assignment]  # of this run's alone
 
     def _doubt(self, thing: Any, name: str, why: str) -> None:
         method = getattr(thing, name)

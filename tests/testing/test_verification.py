@@ -401,7 +401,9 @@ def test_what_a_loop_is_told_from_its_own_color_does_not_overtake() -> None:
     assert found == every == {0, 1}
 
 
-@pytest.mark.parametrize("what", ["timer", "timeout", "stats", "shutdown", "dispatch", "wait"])
+@pytest.mark.parametrize(
+    "what", ["timer", "timeout", "stats", "shutdown", "dispatch", "circle", "wait"]
+)
 def test_what_is_not_tried_in_every_order_bounds_what_is_claimed(what: str) -> None:
     def main(rt: Any) -> None:
         box = Shared(0, name="box")
@@ -417,6 +419,9 @@ def test_what_is_not_tried_in_every_order_bounds_what_is_claimed(what: str) -> N
                 rt.color("b").post(rt.shutdown, False)
             case "dispatch":
                 rt.color("b").dispatch(int)  # from here it is posted, as to a color that is busy
+            case "circle":
+                color = rt.color("b")
+                color.submit(lambda: color.submit(int).result()).exception()
             case _:
                 concurrent.futures.wait([future])
 
