@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from colorsched.events import Ticket
 
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 #: Taking this item claims the handle's work, to start it or to cancel it.
 CLAIM = 2
+
+
+class Told(str):
+    """Why an observed callback was dropped, with its ticket: who asks later is seen to ask."""
+
+    __slots__ = ("ticket",)
+    ticket: Ticket
+
+    def __new__(cls, why: str, ticket: Ticket) -> Self:
+        """A reason that reads like any other."""
+        told = super().__new__(cls, why)
+        told.ticket = ticket
+        return told
 
 
 class Handle(list[Any]):
@@ -49,7 +62,11 @@ class Handle(list[Any]):
     @property
     def reason(self) -> str | None:
         """Why the callback did not and will not run: ``"cancelled"``, ``"shut down"``, or None."""
-        return getattr(self, "_why", None)
+        why = getattr(self, "_why", None)
+        for ticket in (why.ticket,) if isinstance(why, Told) else self[:1]:
+            if isinstance(ticket, Ticket):
+                ticket.observer.looked(ticket)
+        return why
 
     def subject(self) -> Callable[..., object]:
         """The function or coroutine that all this is about, for whoever shows it.
@@ -69,8 +86,8 @@ class Handle(list[Any]):
                 if isinstance(fn, Ticket):
                     fn.observer.looked(fn)
             return False
-        self._why = why
         fn, args = self
+        self._why = Told(why, fn) if isinstance(fn, Ticket) else why
         self.clear()
         self._dropped(args)
         if isinstance(fn, Ticket):
@@ -92,7 +109,7 @@ class Handle(list[Any]):
         return self is not other
 
     def __repr__(self) -> str:
-        state = self.reason
+        state = getattr(self, "_why", None)
         if state is None:
             try:
                 state = f"pending {getattr(self[-3], '__qualname__', self[-3])!s}"

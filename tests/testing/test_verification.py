@@ -435,3 +435,23 @@ def test_a_timer_may_come_after_a_cancelled_callback() -> None:
         rt.color("b").post(box.get).cancel()
 
     assert verify(main).result == "bounded"
+
+
+def test_who_asks_whether_a_callback_was_cancelled_may_ask_early_or_late() -> None:
+    answers = set()
+
+    def main(rt: Any) -> Callable[[], None]:
+        box = Shared(0, name="box")
+        handle = rt.color("c").post(box.get)
+        rt.color("b").post(handle.cancel)
+        asked = []
+        rt.color("d").post(lambda: asked.append((handle.cancelled(), handle.reason)))
+
+        def check() -> None:
+            answers.add((*asked, handle.reason))
+
+        return check
+
+    assert verify(main).result == "proved"
+    early, late, never = (False, None), (True, "cancelled"), (False, None)
+    assert answers == {(early, "cancelled"), (late, "cancelled"), (never, None)}
