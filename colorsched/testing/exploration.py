@@ -201,8 +201,8 @@ def explore(
             raise explorer.explain(run, nth, shrink=shrink)
     if not chances:
         warnings.warn(
-            "no schedule had anything to choose: the program posts to one color alone, or waits "
-            "after each post. It shows nothing about its order.",
+            "no schedule had anything to choose: the program posts nothing, or waits for each post "
+            "before the next one. It shows nothing about its order.",
             NoChoice,
             stacklevel=2,
         )

@@ -56,6 +56,7 @@ def refuse_leftovers(rt: SimRuntime) -> None:
 
 def leftovers(rt: SimRuntime) -> Iterator[str]:
     """Who waits, and where."""
+    yield from map(str, rt._simulation.stopped())
     for color in rt._scheduler.registry.alive():
         if color.pending():
             yield f"{color.key!r} has {color.pending()} callbacks behind a coroutine that holds it"

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from colorsched.aio.loop import ColorLoop
-from colorsched.testing.errors import CannotSimulate
+from colorsched.testing.errors import Aborted, CannotSimulate
 from colorsched.testing.simserver import SimServer
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ class SimLoop(ColorLoop):
         """That of the runtime."""
         network: Network = self.color._scheduler.runtime().network
         return network
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As asyncio's; but who was thrown out at the end of a run did not fail."""
+        if not isinstance(context.get("exception"), Aborted):
+            super().call_exception_handler(context)
 
     async def create_server(  # type: ignore[override]  # as asyncio's, without the options of sockets
         self,

@@ -200,7 +200,13 @@ class SimRuntime(Runtime):
     def settle(self) -> None:
         """Let everything happen that can, timers and all, and return.
 
-        Unlike ``drain`` it does not insist: callbacks and coroutines that wait for ever are left.
+        Unlike ``drain`` it does not insist: who waits still is left to wait, perhaps for what
+        comes next. A runtime that is not ended by its ``with`` block, or by ``shutdown``, is to be
+        given back with ``discard`` then: it may have threads.
+
+        Raises:
+            Stalled: a callback waits in a call of the runtime, and main is not ``apart``.
+
         """
         self._refuse_inside("settle")
         self._simulation.settle()

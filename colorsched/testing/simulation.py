@@ -84,8 +84,8 @@ class Caller:
         """The future that it waits for, if it is one."""
         self.baton: Any = None
 
-    def __repr__(self) -> str:
-        return f"<{'main' if self.color is None else self.color!r} waits for {self.what}>"
+    def __str__(self) -> str:
+        return f"{'main' if self.color is None else repr(self.color.key)} waits for {self.what}"
 
 
 class VirtualClock:
@@ -215,8 +215,13 @@ class Simulation:
                 return False
             self._stop_main(Caller(None, lambda: may_go() or self._starting, until, what, thing))
 
-    def settle(self) -> list[Caller]:
-        """Go on until nothing can happen any more; returns who waits still."""
+    def settle(self) -> None:
+        """Go on until nothing can happen any more.
+
+        Raises:
+            Stalled: a callback is stopped still, and main is not apart.
+
+        """
         if self.over:
             self._leave()
         elif self._apart:
@@ -226,7 +231,10 @@ class Simulation:
             self._settle_here()
         if self.failure is not None:
             raise self.failure
-        return self._callers
+
+    def stopped(self) -> Sequence[Caller]:
+        """Who waits still, after :meth:`settle`: for ever, unless main does something."""
+        return tuple(self._callers)
 
     def _settle_here(self) -> None:
         while not self.over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import inspect
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from colorsched import Runtime, colored
 from colorsched.errors import RuntimeShutdown
-from colorsched.testing import SimRuntime
+from colorsched.testing import SimRuntime, Stalled
 from colorsched.testing.strategies import Recorded
 
 if TYPE_CHECKING:
@@ -326,3 +327,19 @@ def test_many_runs_leave_nothing() -> None:
         run()
     gc.collect()
     assert len(gc.get_objects()) - before < 300
+
+
+def test_who_is_thrown_out_at_the_end_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def blocks(rt: SimRuntime) -> None:
+        never: Any = rt.color("b").submit(asyncio.Event().wait)
+        never.result()
+
+    for apart in (True, False):
+        rt = SimRuntime(apart=apart)
+        rt.color("a").spawn(blocks(rt))
+        with contextlib.nullcontext() if apart else pytest.raises(Stalled):
+            rt.settle()
+        rt.discard()
+        del rt
+        gc.collect()
+    assert "never retrieved" not in caplog.text

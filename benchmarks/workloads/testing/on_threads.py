@@ -157,9 +157,12 @@ def keys_of(main: Callable[[Any], Any]) -> list[Hashable]:
     named: dict[Hashable, None] = {}
     for seed in range(RUNS):
         rt = _Naming(seed)
-        main(rt)
-        with suppress(ColorschedError):  # that it fails is for later
-            rt.settle()
+        try:
+            main(rt)
+            with suppress(ColorschedError):  # that it fails is for later
+                rt.settle()
+        finally:
+            rt.discard()
         named |= rt.named
     return list(named)
 
