@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from colorsched.errors import ColorschedError
 from colorsched.events import Observer
+from colorsched.testing.arguments import check_conditions, check_count, check_main
 from colorsched.testing.coverage import Coverage, CoverageWatch
 from colorsched.testing.errors import NeedsThreads, TestingError
 from colorsched.testing.faults import Faults, WithFaults
@@ -162,13 +163,13 @@ def explore(
     cs1:-/3/2=1 1
 
     """
-    if schedules < 1:
-        raise ValueError(f"schedules must be at least 1, not {schedules}")
-    if depth < 1:
-        raise ValueError(f"depth must be at least 1, not {depth}")
+    __tracebackhide__ = True
+    check_main(main)
+    check_count("schedules", schedules)
+    check_count("depth", depth)
+    check_count("most_steps", most_steps)
     check_strategy(strategy)
-    if isinstance(expect, str):
-        raise TypeError(f"expect takes several labels: expect=[{expect!r}]")
+    check_conditions(properties, faults, expect)
     coverage = Coverage() if races else None
     program = Program(
         main=main,
@@ -198,7 +199,7 @@ def explore(
             labels[label] = labels.get(label, False) or held
         if run.failure is not None:
             nth = f"schedule {number} of {schedules} ({kind}, seed {seed})"
-            raise explorer.explain(run, nth, shrink=shrink)
+            raise explorer.explain(run, nth, shrink=shrink, plain_passed=number > 1)
     if not chances:
         warnings.warn(
             "no schedule had anything to choose: the program posts nothing, or waits for each post "
@@ -249,7 +250,13 @@ def replay(
             with other faults.
 
     """
+    __tracebackhide__ = True
+    if not isinstance(schedule, str):
+        raise TypeError(f"replay takes a schedule, the text cs1:..., then main; not {schedule!r}")
+    check_conditions(properties, faults)
     recorded = Schedule.parse(schedule)
+    if main is not None:
+        check_main(main)
     program = Program(
         main=recorded.main() if main is None else main,
         most_steps=most_steps,
@@ -336,8 +343,13 @@ class Explorer:
             )
         return first
 
-    def explain(self, run: Run, nth: str, *, shrink: bool) -> ScheduleFailed:
-        """Make the failing schedule small, and say all that there is to say."""
+    def explain(
+        self, run: Run, nth: str, *, shrink: bool, plain_passed: bool = False
+    ) -> ScheduleFailed:
+        """Make the failing schedule small, and say all that there is to say.
+
+        ``plain_passed``: the plain schedule was run before, and did not fail.
+        """
         failure = run.failure
         assert failure is not None
         choices = run.choices
@@ -352,6 +364,12 @@ class Explorer:
             # A livelock takes as many steps as are allowed, each time it is tried again.
             most_runs = max(20, min(400, MOST_STEPS_TO_SHRINK // max(1, run.steps)))
             choices = minimize(choices, fails, most_runs=most_runs)
+            if plain_passed and not switches(choices):
+                raise Nondeterministic(
+                    f"{nth} fails ({failure}), and so does the plain schedule now, which did not "
+                    "before: something is left over from run to run. Make in main all that the "
+                    "program changes."
+                ) from failure.error
         told: list[tuple[Timeline, Narrated]] = []
 
         def narrate() -> Narrated:
@@ -374,7 +392,9 @@ class Explorer:
         lines += [race.explain() for race in failure.races]
         if self._coverage is not None and self._coverage.classes:
             lines.append(str(self._coverage))
-        lines.append(f'run it again: colorsched.testing.replay("{schedule}")')
+        # What a schedule does not carry is to be given again.
+        more = ", properties=[...]" if self._program.properties else ""
+        lines.append(f'run it again: colorsched.testing.replay("{schedule}"{more})')
         failed = ScheduleFailed(
             schedule=schedule, failure=failure, timeline=picture, story="\n".join(lines)
         )

@@ -15,6 +15,7 @@ from colorsched.errors import ColorDeadlock
 from colorsched.events import Ticket
 from colorsched.ports import here
 from colorsched.runtime import _enter, _leave
+from colorsched.testing.arguments import check_result
 from colorsched.testing.coverage import CoverageWatch
 from colorsched.testing.errors import Livelock, Stalled
 from colorsched.testing.oracles import Deadlocked, explain_livelock, refuse_leftovers
@@ -159,6 +160,9 @@ class _Attempt:
         except Livelock as error:
             explain_livelock(error, rt)
             failed = error
+        except SystemExit as error:
+            failed = RuntimeError(f"the program would exit: SystemExit({error.code!r})")
+            failed.__cause__ = error
         except Exception as error:  # noqa: BLE001 - whatever the program raises is the finding
             failed = error
         finally:
@@ -179,10 +183,12 @@ class _Attempt:
             result = future.result()  # raises what main raised
         self._raise_unasked(rt)
         refuse_leftovers(rt)
-        if callable(result):
-            checked = result()
+        check = check_result(result)
+        if check is not None:
+            checked = check()
             if inspect.iscoroutine(checked):
-                rt.spawn(checked).result()
+                checked = rt.spawn(checked).result()
+            assert checked is not False, "the check returned False"
             rt.settle()
             self._raise_failures(rt)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from colorsched.core.observed import Planned
+from colorsched.testing.callees import task_of
 from colorsched.testing.clocks import HappensBefore, inside
 
 if TYPE_CHECKING:
@@ -346,6 +347,9 @@ def _name(ticket: Ticket) -> str:
     fn: Any = ticket.fn
     if isinstance(fn, Planned):
         fn = fn.fn
+    task = task_of(fn)
+    if task is not None:
+        fn = task.get_coro()
     return getattr(fn, "__qualname__", None) or repr(fn)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from colorsched.aio.future import ColorFuture
-from colorsched.aio.tasks import Bond
+from colorsched.aio.tasks import Bond, is_async
 from colorsched.color import Color
 from colorsched.errors import RuntimeShutdown
 from colorsched.observed import ObservedColor, ObservedFuture
@@ -263,6 +263,11 @@ class _Points:
     _scheduler: Scheduler
 
     def post(self, fn: Callable[..., object], /, *args: Any) -> Handle:
+        if is_async(fn):
+            raise TypeError(
+                f"post() takes a plain function; the coroutine of {fn.__qualname__} would never "
+                "run: submit() it, which holds the color, or spawn() its coroutine"
+            )
         main = self._point()
         handle: Handle = super().post(fn, *args)  # type: ignore[misc]  # a mixin before Color
         if main is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
 import threading
 import weakref
 from typing import Any
@@ -16,6 +17,7 @@ from colorsched.testing import (
     Nondeterministic,
     ScheduleFailed,
     Shared,
+    always,
     explore,
     replay,
 )
@@ -215,3 +217,79 @@ def test_runs_leave_nothing() -> None:
 def test_bad_arguments(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must be|no strategy"):
         explore(ordered, **options)
+
+
+def test_what_is_left_over_from_run_to_run_is_told() -> None:
+    left: list[str] = []
+
+    def main(rt: Any) -> Any:
+        rt.color("a").post(left.append, "a")
+        rt.color("b").post(left.append, "b")
+
+        def check() -> None:
+            assert len(left) == 2
+
+        return check
+
+    with pytest.raises(Nondeterministic, match="Make in main all that the program changes"):
+        explore(main)
+
+
+def test_an_async_function_is_not_posted() -> None:
+    async def work() -> None: ...
+
+    with pytest.raises(ScheduleFailed, match=r"submit\(\) it"):
+        explore(lambda rt: rt.color("a").post(work))
+
+
+def test_a_program_that_exits_fails() -> None:
+    with pytest.raises(ScheduleFailed, match=r"SystemExit\(3\)"):
+        explore(lambda rt: rt.color("a").post(sys.exit, 3))
+
+
+def test_a_check_that_says_no_fails() -> None:
+    with pytest.raises(ScheduleFailed, match="the check returned False"):
+        explore(lambda _rt: lambda: False)
+    with pytest.raises(ScheduleFailed, match="return check, without calling it"):
+        explore(lambda _rt: True)
+
+
+async def never_awaited(rt: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("main", "options", "message"),
+    [
+        (None, {}, "a function that takes a runtime, not None"),
+        (lambda: None, {}, "one argument, the runtime"),
+        (len, {"schedules": "5"}, "schedules must be a whole number"),
+        (len, {"depth": 2.5}, "depth must be a whole number"),
+        (len, {"properties": [len]}, "a property is made by"),
+        (len, {"properties": always(bool)}, "takes several"),
+        (len, {"faults": {"cancel": 1}}, "faults must be Faults"),
+        (len, {"expect": "label"}, "expect takes several labels"),
+    ],
+)
+def test_wrong_arguments_are_named(main: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        explore(main, **options)
+
+
+def test_a_coroutine_is_no_program() -> None:
+    with pytest.raises(TypeError, match="without calling it"):
+        explore(never_awaited(None))  # type: ignore[arg-type]  # the mistake in question
+
+
+def test_replay_takes_the_schedule_first() -> None:
+    with pytest.raises(TypeError, match="the text cs1"):
+        replay(len, "cs1:-/0/")  # type: ignore[arg-type]  # the mistake in question
+
+
+def test_properties_are_to_be_given_again() -> None:
+    def main(rt: Any) -> None:
+        seen.clear()
+        rt.color("a").post(seen.append, 1)
+
+    seen: list[int] = []
+    with pytest.raises(ScheduleFailed, match=r"properties=\[\.\.\.\]\)"):
+        explore(main, properties=[always(lambda: not seen)])
