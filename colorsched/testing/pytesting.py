@@ -99,8 +99,9 @@ class ColorTest:
         cause = failed.failure.error
         if cause is None:
             if asked is not None:
-                failed.add_note(note)
-            raise failed
+                # The rest of the story has a section of its own in the report.
+                failed.args = ("\n".join((story.partition("\n")[0], note)),)
+            raise failed.with_traceback(None)
         cause.add_note(note)
         raise cause.with_traceback(_outside(cause.__traceback__))
 
