@@ -135,8 +135,11 @@ class ObservedLoop(ColorLoop):
                 observer.completed(plan)
 
         future = super().run_in_executor(executor, call, *args)
-        # The first of its callbacks, so before that of whoever awaits it.
-        future.add_done_callback(lambda _: observer.joined(plan))
+        if future.done():
+            observer.joined(plan)  # as quick as that: who awaits it will not even stop
+        else:
+            # The first of its callbacks, so before that of whoever awaits it.
+            future.add_done_callback(lambda _: observer.joined(plan))
         return future
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import ItemsView, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any
 
@@ -188,3 +188,5 @@ COUNTER: Table = {
         dict_reads_all,
     ),
 }  # fmt: skip
+if hasattr(Counter, "__xor__"):  # since Python 3.15
+    COUNTER |= {"__ixor__": dict_changes, "__xor__": dict_reads_all}
