@@ -47,7 +47,7 @@ def test_what_the_architecture_names_is_there() -> None:
     for name in named:
         # "web/fetch.py, origin.py" names two of one folder.
         folder = name.rpartition("/")[0] or folder
-        places = (ROOT / name, package / name, package / folder / name)
+        places = (ROOT / name, package.parent / name, package / name, package / folder / name)
         if not any(place.is_file() for place in places):
             missing.append(name)
     assert len(named) > 30
