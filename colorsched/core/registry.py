@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from colorsched.core.queue import ColorQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
 C = TypeVar("C", bound=ColorQueue)
 
@@ -76,11 +76,17 @@ class Registry(Generic[C]):
             self._changed(color)
         return color
 
-    def alive(self) -> list[C]:
-        """The colors alive now."""
+    def alive(self) -> Iterator[C]:
+        """The colors alive, one after the other.
+
+        Who looks through them keeps one of them alive at a time: a worker may stop in the middle of
+        its look, for as long as the system likes, and is not to keep all that were there till then.
+        """
         # list() of a dict's values is one atomic step on every build.
-        colors = (entry() for entry in list(self._entries.values()))
-        return [color for color in colors if color is not None]
+        for entry in list(self._entries.values()):
+            color = entry()
+            if color is not None:
+                yield color
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -100,6 +100,22 @@ def test_a_cancelled_callback_lets_go_at_once(rt: Runtime) -> None:
     assert reference() is None
 
 
+def test_who_looks_through_the_colors_keeps_none_alive_but_the_one_it_looks_at(rt: Runtime) -> None:
+    """A worker may be stopped in the middle of its look whether all is quiet."""
+    registry = rt._scheduler.registry
+    first, second, third = (rt.color(name) for name in ("first", "second", "third"))
+    references = [weakref.ref(color) for color in (first, second, third)]
+    look = registry.alive()
+    assert next(look) is rt._default
+    assert next(look) is first
+    del first, second, third
+    gc.collect()  # on free-threaded builds
+    assert [reference() is not None for reference in references] == [True, False, False]
+    look.close()
+    gc.collect()
+    assert references[0]() is None
+
+
 def test_a_color_lives_as_long_as_somebody_needs_it(rt: Runtime) -> None:
     timer = rt.color("timer").call_later(3600, int)
     held = rt.color("held")
