@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar, overload
 
 from colorsched.aio.future import ColorFuture
 from colorsched.aio.loop import ColorLoop, descriptor
 from colorsched.aio.tasks import JobHandle, run_job, start_spawned
 from colorsched.core.queue import ColorQueue
+from colorsched.errors import NoSlots
 from colorsched.ports import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from colorsched.aio.shared import Shared
+    from colorsched.executors.slots.jobs import Retry
     from colorsched.sources.timers import TimerHandle
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+Where = Literal["thread", "slot"]
+"""Where a callback runs: on a thread of this process, or in a slot."""
 
 
 class Color(ColorQueue, Executor):
@@ -42,6 +47,11 @@ class Color(ColorQueue, Executor):
     __slots__ = ()
     future_type: ClassVar[type[ColorFuture[Any]]] = ColorFuture
     """What ``submit`` and ``spawn`` return."""
+
+    @property
+    def travels(self) -> str:
+        """How plain callbacks travel to where they run; empty: they stay here."""
+        return ""
 
     @property
     def _shared(self) -> Shared:
@@ -93,6 +103,31 @@ class Color(ColorQueue, Executor):
             coro.close()  # or Python would complain that it was never awaited
             raise
         return future
+
+    def on(self, where: Where, *, retry: Retry | None = None) -> Executor:
+        """This color, for callbacks that are to run elsewhere than they would.
+
+        In a runtime with slots (``Runtime(executor=...)``) plain callbacks run in slots, and
+        coroutines, timers, descriptors and signals in this process. ``color.on("thread")`` has
+        ``post``, ``submit``, ``map`` and ``dispatch`` for plain callbacks that are to run in this
+        process, too: they share the color's order with the others. ``color.on("slot",
+        retry=Retry())`` has them for callbacks that are run again if their slot is lost.
+
+        Raises:
+            NoSlots: ``"slot"``, and the runtime has none.
+            ValueError: ``where`` is neither; or ``retry`` is given for a thread.
+
+        """
+        if where == "slot":
+            raise NoSlots(
+                "this runtime has no slots: make it with executor='processes', 'interpreters', "
+                "'ray' or slots([...])"
+            )
+        if where != "thread":
+            raise ValueError(f"where={where!r}: there are 'thread' and 'slot'")
+        if retry is not None:
+            raise ValueError("retry is for what is lost with its slot: on('slot', retry=...)")
+        return self
 
     # -- timers -------------------------------------------------------------------------------
 

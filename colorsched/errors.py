@@ -46,19 +46,38 @@ class ColorDeadlock(ColorschedError, RuntimeError):
 class WorkerLost(ColorschedError, RuntimeError):
     """A worker ended in the middle of work, which may have been done in whole, in part, or not.
 
-    ``running`` names the work, such as ``load in color 'red'``. It is not run again by itself:
-    only who asked for it knows whether that does harm.
+    ``running`` names the work that it ran when it ended, such as ``load in color 'red'``. What was
+    lost is not run again by itself, unless its poster said so (``Retry``): only who asked for it
+    knows whether that does harm.
     """
 
-    def __init__(self, running: str) -> None:
+    def __init__(self, running: str, detail: str = "") -> None:
         self.running = running
+        self.detail = detail
         super().__init__(
-            f"the worker that ran {running} was lost, and nobody knows how far it came. "
+            detail
+            or f"the worker that ran {running} was lost, and nobody knows how far it came. "
             "Run it again if that does no harm."
         )
 
-    def __reduce__(self) -> tuple[type[WorkerLost], tuple[str]]:
-        return type(self), (self.running,)
+    def __reduce__(self) -> tuple[type[WorkerLost], tuple[str, str]]:
+        return type(self), (self.running, self.detail)
+
+
+class CannotTravel(ColorschedError, TypeError):
+    """A callable, an argument or a result cannot be sent to where it is to go.
+
+    Raised at submission for callables and arguments; results and errors that cannot come back are
+    told by the future.
+    """
+
+
+class NoSlots(ColorschedError, RuntimeError):
+    """Work was meant for a slot, or for something that only a slot's callback has."""
+
+
+class NotInSlots(ColorschedError, RuntimeError):
+    """A callback in a slot asked for what there is only in the parent process."""
 
 
 class WrongThread(ColorschedError, RuntimeError):

@@ -34,8 +34,25 @@ class Stats:
     """Turns begun."""
     steals: int
     """Colors taken from another worker's ready queue."""
+    slots: int
+    """Slots that there are; 0 if callbacks run on threads alone."""
+    batches: int
+    """Batches sent to slots."""
+    lost: int
+    """Slots lost, and replaced if they could be."""
     parks: int
     """Times a worker found nothing to do and went to sleep or to poll."""
+
+
+@frozen
+class Ran:
+    """Where and when a callback ran in a slot."""
+
+    slot: int
+    """The slot's number."""
+    began: int
+    """Nanoseconds of the slot's monotonic clock: on one machine, the same as the parent's."""
+    ended: int
 
 
 class Ticket:
@@ -120,8 +137,16 @@ class Observer:
     def ended(self, ticket: Ticket, error: BaseException | None) -> None:
         """It has run, and raised ``error`` (which goes on to whom it belongs) or nothing."""
 
+    def ran(self, ticket: Ticket, ran: Ran, error: BaseException | None) -> None:
+        """It has run in a slot, as ``ran`` says; in the parent process that is known only now.
+
+        By default it is told as if it had run here and now: ``started``, then ``ended``.
+        """
+        self.started(ticket)
+        self.ended(ticket, error)
+
     def dropped(self, ticket: Ticket, why: str) -> None:
-        """It will never run: ``cancelled`` or ``shut down``."""
+        """It will never run: ``cancelled`` or ``shut down``; or it was ``lost`` with its slot."""
 
     def planned(self, ticket: Ticket) -> None:
         """A timer, a reader or a signal handler was set; its callbacks will be posted later.

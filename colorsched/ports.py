@@ -203,11 +203,13 @@ class Doors:
 class Here(threading.local):
     """What the calling thread runs now.
 
-    ``lane`` is None outside a runtime's workers; ``ticket`` is that of the callback that runs, if
+    ``lane`` is None outside a runtime's workers; ``slot`` is None but in a callback that runs in a
+    slot (``executors.slots.inside``); ``ticket`` is that of the callback that runs, if
     the runtime is observed, and ``failed`` that of the last one that raised.
     """
 
     lane: Any = None
+    slot: Any = None
     ticket: Any = None
     failed: Any = None
 

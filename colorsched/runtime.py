@@ -22,8 +22,12 @@ from colorsched.core.turn import run_turns
 from colorsched.core.waits import WaitGraph
 from colorsched.errors import ColorDeadlock, ForkedRuntime, NoRuntime, RuntimeShutdown
 from colorsched.events import Stats
+from colorsched.executors.slots.engines import placing_for, usable_cores
+from colorsched.executors.slots.manager import Slots
+from colorsched.executors.slots.settle import Settler
 from colorsched.executors.threads import Workers
 from colorsched.observed import ObservedColor, ObservedLoop
+from colorsched.placed import ObservedSlotColor, SlotColor
 from colorsched.ports import Doors, gil_enabled, here
 from colorsched.sources.hub import Hub
 from colorsched.sources.poller import open_poller
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from colorsched.aio.future import ColorFuture
     from colorsched.core.handle import Handle
     from colorsched.events import Observer
+    from colorsched.executors.slots.engines import Placing, slots
+    from colorsched.executors.slots.jobs import Retry
     from colorsched.sources.timers import TimerHandle
 
 T = TypeVar("T")
@@ -66,12 +72,21 @@ class Runtime:
 
     Args:
         workers: how many colors run at once. Default: the usable cores on a free-threaded
-            interpreter, one with the GIL (where more only get into each other's way).
+            interpreter, one with the GIL (where more only get into each other's way). With slots:
+            how many of them; by default the usable cores.
         max_workers: how many threads there may be when callbacks block; spare workers take over
             for those that are stuck. Default: ``workers`` + 32.
         exception_handler: called with what a ``post``\ ed callback raised, in its color. Default:
             it is logged with its traceback, to ``logging.getLogger("colorsched")``.
         observer: told of every callback, from its post to its end (``colorsched.events``).
+        executor: where plain callbacks run. ``"threads"``, or in slots: ``"processes"``,
+            ``"interpreters"`` (CPython 3.14 and later), ``"ray"``, or ``slots([...])`` of your own.
+            Coroutines, timers, descriptors and signals stay on threads of this process.
+        address: of a Ray cluster to join; without one a local cluster is started.
+        travel: how callables, arguments and results go to slots: ``"pickle"``, ``"cloudpickle"``
+            (which takes lambdas and closures; Ray's default), or, where slots are in this process,
+            ``"reference"``.
+        retry: of callbacks that are lost with their slot. None: they run at most once.
         doors: the effects it is built on; for tests (see ``colorsched.ports``).
 
     As a context manager it is the current runtime of its block, which ends by waiting for all that
@@ -82,7 +97,9 @@ class Runtime:
 
     Raises:
         TypeError: ``workers`` or ``max_workers`` is no whole number, or the handler not callable.
-        ValueError: ``workers`` or ``max_workers`` is out of range.
+        ValueError: ``workers`` or ``max_workers`` is out of range; there is no such executor, or an
+            option that is not for it.
+        NoSlots: the executor cannot be had on this interpreter.
 
     >>> with Runtime() as rt:
     ...     for word in ("one", "two", "three"):
@@ -100,9 +117,16 @@ class Runtime:
         *,
         exception_handler: Callable[[BaseException], object] | None = None,
         observer: Observer | None = None,
+        executor: str | slots = "threads",
+        address: str | None = None,
+        travel: str | None = None,
+        retry: Retry | None = None,
         doors: Doors | None = None,
     ) -> None:
-        count = _whole("workers", workers) if workers is not None else default_workers()
+        wanted = None if workers is None else _whole("workers", workers)
+        placing = placing_for(executor, wanted, address=address, travel=travel, retry=retry)
+        # With slots ``workers`` counts these, and the threads beside them are as many as fit.
+        count = wanted if wanted is not None and placing is None else default_workers()
         most = _whole("max_workers", max_workers) if max_workers is not None else count + SPARES
         if most < count:
             raise ValueError(
@@ -113,6 +137,7 @@ class Runtime:
             raise TypeError(f"exception_handler must be callable, not {exception_handler!r}")
         doors = Doors(poller=open_poller) if doors is None else doors
         self._doors = doors
+        self._placing = placing
         self._exception_handler = exception_handler
         self._lock = doors.lock()
         self._hub = Hub(doors)
@@ -123,6 +148,7 @@ class Runtime:
         self._scheduler = Scheduler(doors, self._color_type(), self._failed)
         self._scheduler.shared = self._shared
         self._scheduler.runtime = weakref.ref(self)
+        self._slots = None if placing is None else self._make_slots(placing)
         self._get = self._scheduler.registry.get
         self._drains: list[Bell] = []
         self._ended = Bell(doors)
@@ -138,8 +164,26 @@ class Runtime:
         _runtimes.add(self)
 
     def _color_type(self) -> type[Color]:
-        """What colors are made of. For subclasses, as is ``_make_workers``."""
+        """What colors are made of. For subclasses, as are the two below."""
+        if self._placing is not None:
+            return SlotColor if self._shared.observer is None else ObservedSlotColor
         return Color if self._shared.observer is None else ObservedColor
+
+    def _make_slots(self, placing: Placing) -> Slots:
+        def post(key: Hashable, call: Any, name: str) -> None:
+            color: Any = self.color(key)
+            color.post_packed(call, name)
+
+        settler = Settler(placing.travel, self._failed, post)
+        return Slots(
+            self._doors,
+            self._scheduler,
+            self._hub.timers,
+            placing.engine,
+            settler,
+            retry=placing.retry,
+            default=placing.travel.pack(DEFAULT),
+        )
 
     def _make_workers(self, count: int, most: int) -> Workers:
         return Workers(
@@ -236,6 +280,9 @@ class Runtime:
             ready=sum(len(lane.ready) for lane in lanes),
             pending=sum(color.pending() for color in scheduler.registry.alive()),
             timers=len(self._hub.timers),
+            slots=0 if self._slots is None else len(self._slots.lines.slots),
+            batches=0 if self._slots is None else self._slots.batches,
+            lost=0 if self._slots is None else self._slots.lost,
             turns=turns + sum(lane.turns for lane in lanes),
             steals=steals + sum(lane.steals for lane in lanes),
             parks=parks + sum(lane.parks for lane in lanes),
@@ -419,6 +466,8 @@ class Runtime:
         self._workers.end()
         self._workers.join()
         self._scheduler.stop()
+        if self._slots is not None:
+            self._slots.end()
         self._shared.end_pool()
         for loop in self._loops():
             loop.end()
@@ -473,7 +522,8 @@ class Runtime:
 
     def __repr__(self) -> str:
         state = "shut down" if self._scheduler.closed is not None else "running"
-        return f"<Runtime {state}, {self._workers.count} workers>"
+        slots = "" if self._slots is None else f", {len(self._slots.lines.slots)} slots"
+        return f"<Runtime {state}, {self._workers.count} workers{slots}>"
 
     # -- failures -------------------------------------------------------------------------------
 
@@ -511,6 +561,8 @@ class Runtime:
             return
         self._scheduler.close(RuntimeShutdown("the interpreter is exiting"))
         self._workers.end()
+        if self._slots is not None:
+            self._slots.end(wait=False)
         for thread in self._workers.threads:
             thread.join(timeout=0.1)  # one that is stuck in a callback is a daemon, and dies
 
@@ -523,6 +575,9 @@ class Runtime:
         )
         self._lock = self._doors.lock()
         self._shared.after_fork(self._doors.lock)
+        self._scheduler.locals.after_fork(self._doors.lock())
+        if self._slots is not None:
+            self._slots.after_fork(self._doors.lock())
         self._drains = []
         self._scheduler.lock = self._doors.lock()
         self._scheduler.close(error)
@@ -565,9 +620,7 @@ def default_workers() -> int:
     """Usable cores without the GIL, one with it."""
     if gil_enabled():
         return 1
-    if hasattr(os, "process_cpu_count"):
-        return os.process_cpu_count() or 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 # The current runtime is the one global state there is: what a colored function runs on.
@@ -607,6 +660,9 @@ def current_runtime() -> Runtime:
         NoRuntime: there is none.
 
     """
+    if here.slot is not None:
+        inside: Runtime = here.slot.runtime  # what there is of one in a slot
+        return inside
     lane = here.lane
     if lane is not None:
         runtime: Runtime | None = lane.scheduler.runtime()
@@ -621,9 +677,47 @@ def current_runtime() -> Runtime:
 
 
 def current_color() -> Color | None:
-    """The color whose callback calls this; None outside of callbacks."""
+    """The color whose callback calls this; None outside of callbacks.
+
+    In a slot it has ``key`` and ``post``, and no more.
+    """
+    if here.slot is not None:
+        inside: Color = here.slot.color
+        return inside
     lane = here.lane
     return None if lane is None else lane.color
+
+
+def local() -> dict[Any, Any]:
+    """The running color's own dictionary, in the process where its callbacks run.
+
+    What a callback puts there the next one of its color finds, also after the color was idle: a
+    connection, a model, a cache. In a slot it is lost with that, and when the color moves, which it
+    does while it is idle if its slot is busy and another one is not; so take it for a cache, and
+    fill it again (``local().setdefault``). Callbacks in a slot, and those of the same color in the
+    parent process, have two. An empty one costs nothing.
+
+    Raises:
+        NoRuntime: called outside of callbacks.
+
+    >>> def count():
+    ...     local()["calls"] = local().get("calls", 0) + 1
+    ...     return local()["calls"]
+    >>> with Runtime() as rt:
+    ...     [rt.color("red").submit(count).result() for _ in range(3)]
+    [1, 2, 3]
+
+    """
+    state: dict[Any, Any]
+    if here.slot is not None:
+        state = here.slot.local()
+        return state
+    lane = here.lane
+    color = None if lane is None else lane.color
+    if lane is None or color is None:
+        raise NoRuntime("local() is the dictionary of the color that runs: call it in a callback")
+    state = lane.scheduler.locals.of(color.key)
+    return state
 
 
 def run(

@@ -80,7 +80,7 @@ class Handle(list[Any]):
 
     def _drop(self, why: str) -> bool:
         try:
-            self.pop(CLAIM)
+            list.pop(self, CLAIM)
         except IndexError:
             for fn in self[:1]:  # none, if it was cancelled before; a handle is never false
                 if isinstance(fn, Ticket):
@@ -127,6 +127,17 @@ class InnerHandle(Handle):
 
 class EndTurn(BaseException):
     """Raised by a callback of ours to end the turn it runs in. Never leaves ``core.turn``."""
+
+
+class HandOver(BaseException):
+    """Raised by a handle that a worker would claim: it is to run elsewhere, and so is its color.
+
+    The turn ends, and the color is not released: whoever takes ``handle`` has it from then on (see
+    ``executors.slots``). Never leaves ``core.turn``.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
 
 
 def tell(failed: Callable[[BaseException], None], error: BaseException, context: Context) -> None:

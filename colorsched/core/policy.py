@@ -7,6 +7,7 @@ contract except through :func:`fairness_bound`.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,24 @@ def lagging(lane: Lane, lanes: Iterable[Lane]) -> list[Lane]:
     """The workers that ``lane`` must help as it begins a lap."""
     limit = lane.lap - LAPS_AHEAD
     return [other for other in lanes if other.lap < limit and other.ready and other is not lane]
+
+
+def stable_hash(key: object) -> int:
+    """A hash that is the same in every process, for keys made of text, bytes and numbers.
+
+    Keys that are equal have the same one. Of other keys it is Python's own hash, which may be
+    another in each process.
+    """
+    if isinstance(key, str):
+        return crc32(key.encode("utf-8", "surrogatepass"))
+    if isinstance(key, bytes):
+        return crc32(key)
+    if isinstance(key, tuple):
+        total = len(key)
+        for part in key:
+            total = (total * 1_000_003 + stable_hash(part)) & 0xFFFF_FFFF
+        return total
+    return hash(key) if key is not None else 0
 
 
 def steal_count(waiting: int) -> int:

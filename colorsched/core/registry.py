@@ -61,6 +61,11 @@ class Registry(Generic[C]):
                 return color
         return self._add(key)
 
+    def is_alive(self, key: Hashable) -> bool:
+        """Whether somebody uses the color of ``key`` now."""
+        entry = self._entries.get(key)
+        return entry is not None and entry() is not None
+
     def _add(self, key: Hashable) -> C:
         color = self._make(key, self._scheduler)
         entry = _Entry(color, self._dropped)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from colorsched.core.local import Locals
 from colorsched.core.policy import POSTED_AHEAD, RECENT, steal_count
 from colorsched.core.registry import Registry
+from colorsched.errors import InternalError
 from colorsched.ports import FENCE, here, set_running_loop
 
 if TYPE_CHECKING:
@@ -129,10 +131,15 @@ class Scheduler:
         self.past = (0, 0, 0)
         """Turns, steals and parks of workers that have ended."""
         self.registry: Registry[Any] = Registry(make_color, self)
+        self.locals = Locals(doors.lock(), self.registry.is_alive)
         self.runtime: Callable[[], Any] = _no_runtime
         """The runtime this is part of, by a weak reference."""
         self.shared: Any = None
         """What the layers above share between the colors of this runtime."""
+        self.hand_over: Callable[[ColorQueue, Handle], None] = _nobody_takes
+        """Takes a claimed color, and the first of its callbacks, which is to run in a slot."""
+        self.slots: Any = None
+        """What runs callbacks elsewhere, if anything does."""
 
     # -- making colors ready ------------------------------------------------------------------
 
@@ -406,6 +413,10 @@ class Scheduler:
 
 def _no_runtime() -> None:
     return None
+
+
+def _nobody_takes(color: ColorQueue, handle: Handle) -> None:
+    raise InternalError(f"{handle!r} of {color!r} is for a slot, and this runtime has none")
 
 
 def drop_all(color: ColorQueue, why: str, *, inner: bool = False) -> None:

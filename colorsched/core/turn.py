@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colorsched.core.handle import CLAIM, EndTurn, tell
+from colorsched.core.handle import CLAIM, EndTurn, HandOver, tell
 from colorsched.core.policy import LOOK_EVERY, STRETCHES, TURN_SECONDS
 from colorsched.ports import FENCE, set_running_loop
 
@@ -45,59 +45,66 @@ def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback c
         if loop is not lane.loop:
             lane.loop = loop
             set_running_loop(loop)
-        if color._aside is not None:
-            _run_around_hold(color, failed, clock, sum(map(len, stretches)))
+        try:
+            if color._aside is not None:
+                _run_around_hold(color, failed, clock, sum(map(len, stretches)))
+            else:
+                queue = color._queue
+                for stretch in stretches:
+                    for _ in stretch:
+                        if not queue:
+                            break
+                        handle = queue.popleft()
+                        try:
+                            context = handle.pop(CLAIM)
+                        except IndexError:
+                            continue  # cancelled
+                        fn, args = handle
+                        try:
+                            # A call with *args costs three times one without.
+                            if not args:
+                                context.run(fn)
+                            elif len(args) == 1:
+                                context.run(fn, args[0])
+                            elif len(args) == 2:
+                                first, second = args
+                                context.run(fn, first, second)
+                            elif len(args) == 3:
+                                first, second, third = args
+                                context.run(fn, first, second, third)
+                            else:
+                                context.run(fn, *args)
+                        except EndTurn:
+                            break
+                        except BaseException as error:  # noqa: BLE001 - must not reach another callback
+                            tell(failed, error, context)
+                    else:
+                        # ``now`` is a little old, so a turn after slow ones may end early.
+                        before, now = now, clock()
+                        if now < before + TURN_SECONDS:
+                            now = before
+                            continue
+                    break
+                # Let go of the last callback before the color: nothing of it may outlive its turn.
+                handle = fn = args = context = first = second = third = None  # type: ignore[assignment]
+        except HandOver as found:
+            # Whoever takes it owns the color from here on; it may be in its next turn already.
+            handle, loop, lane.color = found.handle, None, None
+            fn = args = context = first = second = third = None
+            lane.scheduler.hand_over(color, handle)
+            del found, handle
         else:
-            queue = color._queue
-            for stretch in stretches:
-                for _ in stretch:
-                    if not queue:
-                        break
-                    handle = queue.popleft()
-                    try:
-                        context = handle.pop(CLAIM)
-                    except IndexError:
-                        continue  # cancelled
-                    fn, args = handle
-                    try:
-                        # A call with *args costs three times one without.
-                        if not args:
-                            context.run(fn)
-                        elif len(args) == 1:
-                            context.run(fn, args[0])
-                        elif len(args) == 2:
-                            first, second = args
-                            context.run(fn, first, second)
-                        elif len(args) == 3:
-                            first, second, third = args
-                            context.run(fn, first, second, third)
-                        else:
-                            context.run(fn, *args)
-                    except EndTurn:
-                        break
-                    except BaseException as error:  # noqa: BLE001 - must not reach another callback
-                        tell(failed, error, context)
-                else:
-                    # ``now`` is a little old, so a turn after slow ones may end early.
-                    before, now = now, clock()
-                    if now < before + TURN_SECONDS:
-                        now = before
-                        continue
-                break
-            # Let go of the last callback before the color: nothing of it may outlive its turn.
-            handle = fn = args = context = first = second = third = None  # type: ignore[assignment]
-        loop = None
-        lane.color = None
-        if color._queue or color._aside is not None:
-            if color.release():
-                ready.append(color)
-        else:
-            lane.recent.append(color)
-            color._token.append(1)
-            if FENCE:
-                color._queue.rotate(0)
-            if color._queue and color.claim():
-                ready.append(color)
+            loop = lane.color = None
+            if color._queue or color._aside is not None:
+                if color.release():
+                    ready.append(color)
+            else:
+                lane.recent.append(color)
+                color._token.append(1)
+                if FENCE:
+                    color._queue.rotate(0)
+                if color._queue and color.claim():
+                    ready.append(color)
         del color
         if turn % LOOK_EVERY == 0:
             now = clock()

@@ -111,7 +111,7 @@ def test_who_looks_through_the_colors_keeps_none_alive_but_the_one_it_looks_at(r
     del first, second, third
     gc.collect()  # on free-threaded builds
     assert [reference() is not None for reference in references] == [True, False, False]
-    look.close()
+    del look
     gc.collect()
     assert references[0]() is None
 

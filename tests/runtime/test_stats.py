@@ -15,6 +15,7 @@ from support import PATIENCE_SECONDS, Gate
 
 NAMES = {
     "workers", "spares", "colors", "ready", "pending", "timers", "turns", "steals", "parks",
+    "slots", "batches", "lost",
 }  # fmt: skip
 
 

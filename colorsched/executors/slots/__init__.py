@@ -1,0 +1,1 @@
+"""Slots: engines with one lane that run batches of one color's callbacks, elsewhere."""

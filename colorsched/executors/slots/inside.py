@@ -1,0 +1,262 @@
+"""What runs in a slot: a batch of one color's callbacks; and what these find there.
+
+This is imported wherever slots are: in other processes, interpreters, on other machines. Each
+callback gets an empty context, since context variables do not travel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from contextvars import Context
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+
+from colorsched.errors import CannotTravel, NotInSlots
+from colorsched.executors.slots.travel import describe, name_of, pack_call, travel_by
+from colorsched.ports import here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from colorsched.executors.slots.travel import Travel
+
+#: What an outcome is: a value as it is, one that was packed, or an error (a packed ``Failure``).
+PLAIN, PACKED, FAILED = 0, 1, 2
+
+#: Values of these types are no trouble to any engine, and take little room.
+SMALL: Final = frozenset({type(None), bool, int, float})
+
+
+class Order(NamedTuple):
+    """A batch as it travels to its slot."""
+
+    place: str
+    """The runtime and the slot, as one name: a process may serve several of both."""
+    number: int
+    """The color's, in that place."""
+    key: Any
+    """The color's key, packed; None if it cannot travel."""
+    calls: list[Any]
+    """The callbacks, packed."""
+    forget: list[int]
+    """Colors that have moved elsewhere: their state is to be dropped."""
+    default: Any
+    """The key of the default color, packed."""
+    travel: str
+    seconds: float
+    """No callback is begun after so long ..."""
+    size: int
+    """... or after so many bytes of outcomes."""
+
+
+class Outcome(NamedTuple):
+    """What became of one callback."""
+
+    kind: int
+    data: Any
+    began: int
+    """Nanoseconds of the slot's monotonic clock."""
+    ended: int
+    posts: list[tuple[Any, Any, str]]
+    """What it posted: keys and calls, packed, and names."""
+
+
+class Answer(NamedTuple):
+    """What comes back: the outcomes of the first callbacks of an order, as many as were run."""
+
+    outcomes: list[Outcome]
+    bound: bool
+    """The color has state here."""
+
+
+class Failure(NamedTuple):
+    """An error as it travels back."""
+
+    error: Any
+    """Packed; None if it cannot travel."""
+    text: str
+    trace: str
+
+
+class Progress:
+    """Where this process notes how far it is with its batch, for who finds it dead.
+
+    ``cell`` is shared memory in a process of ours, and None elsewhere. Its value is twice the
+    number of callbacks that have ended, and one more while another one runs.
+    """
+
+    cell: Any = None
+
+
+progress = Progress()
+
+_states: dict[tuple[str, int], dict[Any, Any]] = {}
+"""The state of each color that has some, by place and number."""
+
+
+class Inside:
+    """What a callback in a slot knows of where it is; ``here.slot`` while it runs."""
+
+    def __init__(self, order: Order, travel: Travel) -> None:
+        self._order = order
+        self.travel = travel
+        self.posts: list[tuple[Any, Any, str]] = []
+        self.runtime = SlotRuntime(self)
+
+    def local(self) -> dict[Any, Any]:
+        """The color's dictionary."""
+        return _states.setdefault((self._order.place, self._order.number), {})
+
+    @property
+    def color(self) -> SlotSideColor:
+        """The color that runs here."""
+        if self._order.key is None:
+            raise CannotTravel("the key of this color cannot be sent to a slot, so it has no name")
+        return SlotSideColor(self, self.travel.unpack(self._order.key))
+
+    def default(self) -> Hashable:
+        """The key of the default color."""
+        key: Hashable = self.travel.unpack(self._order.default)
+        return key
+
+    def post(self, key: Hashable, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """Keep a callback, to be posted in the parent process when the one that runs has ended."""
+        call = pack_call(self.travel, fn, args, {})
+        self.posts.append((self.travel.pack(key), call, name_of(fn)))
+
+
+class SlotRuntime:
+    """The runtime as a callback in a slot sees it: it can post, and no more.
+
+    What it posts travels with its outcome: it is posted when the callback has ended, in order. If
+    the callback is lost with its worker, so is what it posted.
+    """
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+
+    def color(self, key: Hashable) -> SlotSideColor:
+        """The color of a key."""
+        hash(key)
+        return SlotSideColor(self._inside, key)
+
+    def post(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Post to the default color."""
+        self._inside.post(self._inside.default(), fn, args)
+
+    dispatch = post
+
+    def __getattr__(self, name: str) -> NoReturn:
+        _refuse(name)
+
+
+class SlotSideColor:
+    """A color as a callback in a slot sees it."""
+
+    def __init__(self, inside: Inside, key: Hashable) -> None:
+        self._inside = inside
+        self.key = key
+
+    def post(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Run ``fn(*args)`` in this color, in a slot, after the callback that posts it."""
+        self._inside.post(self.key, fn, args)
+
+    dispatch = post
+
+    def __getattr__(self, name: str) -> NoReturn:
+        _refuse(name)
+
+    def __repr__(self) -> str:
+        return f"<color {self.key!r}, seen in a slot>"
+
+
+def _refuse(name: str) -> NoReturn:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise NotInSlots(
+        f"{name} is not there in a slot, where callbacks can only post(). What waits, as submit() "
+        "and coroutines do, and timers, descriptors and signals are the parent process's: do it "
+        "there (where='thread'), or return what is to be done next."
+    )
+
+
+@lru_cache
+def _way(name: str) -> Travel:
+    return travel_by(name)
+
+
+def run_batch(order: Order) -> Answer:
+    """Run the callbacks of an order, one after the other, until its time is over."""
+    travel = _way(order.travel)
+    for number in order.forget:
+        _states.pop((order.place, number), None)
+    inside = Inside(order, travel)
+    before, here.slot = here.slot, inside
+    cell = progress.cell
+    outcomes: list[Outcome] = []
+    now = time.monotonic_ns()
+    until = now + round(order.seconds * 1e9)
+    size = 0
+    try:
+        for call in order.calls:
+            if cell is not None:
+                cell.value = 2 * len(outcomes) + 1
+            began = now
+            kind, data = _run(travel, call)
+            if cell is not None:
+                cell.value = 2 * len(outcomes) + 2
+            now = time.monotonic_ns()
+            outcomes.append(Outcome(kind, data, began, now, inside.posts))
+            if inside.posts:
+                inside.posts = []
+            size += len(data) if isinstance(data, bytes) else 0
+            if now >= until or size >= order.size:
+                break
+    finally:
+        here.slot = before
+    state = (order.place, order.number)
+    if state in _states and not _states[state]:
+        del _states[state]
+    return Answer(outcomes, state in _states)
+
+
+def _run(travel: Travel, call: Any) -> tuple[int, Any]:
+    try:
+        fn, args, kwargs = travel.unpack(call)
+    except Exception as error:  # noqa: BLE001 - whatever unpickling raises is for the poster
+        reason = CannotTravel(
+            f"a callback could not be loaded in its slot: {describe(error)}. What it is made of "
+            "must be importable there, by the same names."
+        )
+        return FAILED, pack_failure(travel, reason, error)
+    try:
+        result = Context().run(fn, *args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - it belongs to who waits for it, whatever it is
+        return FAILED, pack_failure(travel, error, error)
+    if type(result) in SMALL:
+        return PLAIN, result
+    try:
+        if asyncio.iscoroutine(result):
+            result.close()
+            raise TypeError("a coroutine; coroutines stay in the parent process")
+        return PACKED, travel.pack(result)
+    except Exception as error:  # noqa: BLE001 - whatever pickling raises is for the poster
+        refusal = CannotTravel(
+            f"the result of {name_of(fn)}, of type {type(result).__name__}, cannot be sent back "
+            f"from its slot: {describe(error)}. Return what can be pickled, or run it in the "
+            "parent process, color.on('thread')."
+        )
+        return FAILED, pack_failure(travel, refusal, error)
+
+
+def pack_failure(travel: Travel, error: BaseException, cause: BaseException) -> Any:
+    """An error ready to travel; its traceback as text."""
+    trace = "".join(traceback.format_exception(cause))
+    try:
+        packed = travel.pack(error)
+        travel.unpack(packed)  # many errors can be pickled and not made again
+    except Exception:  # noqa: BLE001 - then what it said must do
+        packed = None
+    return travel.pack(Failure(packed, describe(error), trace))

@@ -1,0 +1,154 @@
+"""How callables, arguments and results travel to slots and back; what cannot is refused."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from colorsched.errors import CannotTravel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ADVICE = (
+    "Define it at the top of a module; or let it travel by value, Runtime(travel='cloudpickle'); "
+    "or run it in this process, color.on('thread')."
+)
+
+
+class Travel(Protocol):
+    """One way of making a thing bytes, or whatever a slot is given in its place."""
+
+    name: str
+
+    def pack(self, thing: Any) -> Any:
+        """Make it ready to travel. Raises whatever the thing or the pickler likes."""
+        ...
+
+    def unpack(self, packed: Any) -> Any:
+        """Make a thing of it again. As of ``pack``."""
+        ...
+
+
+class Pickle:
+    """By the standard library's pickle: functions and classes are found again by their names."""
+
+    name = "pickle"
+
+    def pack(self, thing: Any) -> bytes:
+        return pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
+
+    def unpack(self, packed: bytes) -> Any:
+        return pickle.loads(packed)  # noqa: S301 - of our own slots
+
+
+class Cloudpickle(Pickle):
+    """By cloudpickle: lambdas, closures and what ``__main__`` defines travel by value."""
+
+    name = "cloudpickle"
+
+    def __init__(self) -> None:
+        try:
+            import cloudpickle  # type: ignore[import-not-found,unused-ignore]  # an extra of its own
+        except ModuleNotFoundError as error:
+            raise CannotTravel(
+                "travel='cloudpickle' needs the package cloudpickle: "
+                'pip install "colorsched[cloudpickle]"'
+            ) from error
+        self._dumps = cloudpickle.dumps
+
+    def pack(self, thing: Any) -> bytes:
+        packed: bytes = self._dumps(thing)
+        return packed
+
+
+class Reference:
+    """Not at all: the slot is in this process, and gets the things themselves."""
+
+    name = "reference"
+
+    def pack(self, thing: Any) -> Any:
+        return thing
+
+    def unpack(self, packed: Any) -> Any:
+        return packed
+
+
+WAYS: dict[str, Callable[[], Travel]] = {
+    "pickle": Pickle,
+    "cloudpickle": Cloudpickle,
+    "reference": Reference,
+}
+
+
+def travel_by(name: str) -> Travel:
+    """The way of a name.
+
+    Raises:
+        ValueError: there is none of that name.
+        CannotTravel: it needs a package that is not installed.
+
+    """
+    make = WAYS.get(name)
+    if make is None:
+        raise ValueError(f"travel={name!r}: there are {', '.join(map(repr, WAYS))}")
+    return make()
+
+
+def pack_call(
+    travel: Travel, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """A call, ready to travel.
+
+    Raises:
+        CannotTravel: the function, or one of its arguments, cannot.
+
+    """
+    try:
+        return travel.pack((fn, args, kwargs))
+    except Exception as error:
+        raise CannotTravel(_reason(travel, fn, args, kwargs, error)) from error
+
+
+def _reason(
+    travel: Travel,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    error: Exception,
+) -> str:
+    """Say what of a call cannot travel, and why."""
+    name = name_of(fn)
+    things: list[tuple[str, Any]] = [(f"{name} cannot be sent to a slot", fn)]
+    for place, arg in enumerate(args, start=1):
+        things.append((f"argument {place} of {name} cannot be sent to a slot", arg))
+    for keyword, arg in kwargs.items():
+        things.append((f"argument {keyword}= of {name} cannot be sent to a slot", arg))
+    for what, thing in things:
+        try:
+            travel.pack(thing)
+        except Exception as culprit:  # noqa: BLE001 - whatever the thing raises is the reason
+            return f"{what}: {describe(culprit)}. {ADVICE}"
+    return f"a call of {name} cannot be sent to a slot: {describe(error)}. {ADVICE}"
+
+
+def is_coroutine_function(fn: Callable[..., Any]) -> bool:
+    """Whether a call of ``fn`` makes a coroutine, as far as can be told beforehand."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    return inspect.iscoroutinefunction(fn)
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """What people call a function."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
