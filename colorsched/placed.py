@@ -95,8 +95,9 @@ class _InSlots(Base):
                 "submit() it, which holds the color, or spawn() its coroutine"
             )
         slots = self._slots
-        call = pack_call(slots.settler.travel, fn, args, {})
-        handle = SlotHandle((fn, (None, call, retry or slots.retry), copy_context()))
+        context = copy_context()
+        call = pack_call(slots.settler.travel, fn, args, {}, context)
+        handle = SlotHandle((fn, (None, call, retry or slots.retry), context))
         self.post_handle(handle)
         return handle
 
@@ -108,9 +109,10 @@ class _InSlots(Base):
         retry: Retry | None,
     ) -> ColorFuture[Any]:
         slots = self._slots
-        call = pack_call(slots.settler.travel, fn, args, kwargs)
+        context = copy_context()
+        call = pack_call(slots.settler.travel, fn, args, kwargs, context)
         future: ColorFuture[Any] = self.future_type(self, self._shared.waits)
-        self.post_handle(SlotHandle((fn, (future, call, retry or slots.retry), copy_context())))
+        self.post_handle(SlotHandle((fn, (future, call, retry or slots.retry), context)))
         return future
 
     def post_packed(self, call: Any, name: str) -> None:

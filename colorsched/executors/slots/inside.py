@@ -1,6 +1,6 @@
 """What runs in a slot: a batch of one color's callbacks; and what these find there.
 
-This is imported wherever slots are: in other processes, interpreters, on other machines. Each
+This is imported wherever slots are: in other processes, interpreters, on other machines. There each
 callback gets an empty context, since context variables do not travel.
 """
 
@@ -224,7 +224,7 @@ def run_batch(order: Order) -> Answer:
 
 def _run(travel: Travel, call: Any) -> tuple[int, Any]:
     try:
-        fn, args, kwargs = travel.unpack(call)
+        fn, args, kwargs, context = travel.unpack(call)
     except Exception as error:  # noqa: BLE001 - whatever unpickling raises is for the poster
         reason = CannotTravel(
             f"a callback could not be loaded in its slot: {describe(error)}. What it is made of "
@@ -232,7 +232,7 @@ def _run(travel: Travel, call: Any) -> tuple[int, Any]:
         )
         return FAILED, pack_failure(travel, reason, error)
     try:
-        result = Context().run(fn, *args, **kwargs)
+        result = (context or Context()).run(fn, *args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - it belongs to who waits for it, whatever it is
         return FAILED, pack_failure(travel, error, error)
     if type(result) in SMALL:

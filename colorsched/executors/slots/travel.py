@@ -11,6 +11,7 @@ from colorsched.errors import CannotTravel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
 ADVICE = (
     "Define it at the top of a module; or let it travel by value, Runtime(travel='cloudpickle'); "
@@ -98,16 +99,20 @@ def travel_by(name: str) -> Travel:
 
 
 def pack_call(
-    travel: Travel, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    travel: Travel,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    context: Context | None = None,
 ) -> Any:
-    """A call, ready to travel.
+    """A call, ready to travel. Its context goes along where nothing has to be packed.
 
     Raises:
         CannotTravel: the function, or one of its arguments, cannot.
 
     """
     try:
-        return travel.pack((fn, args, kwargs))
+        return travel.pack((fn, args, kwargs, context if travel.name == "reference" else None))
     except Exception as error:
         raise CannotTravel(_reason(travel, fn, args, kwargs, error)) from error
 

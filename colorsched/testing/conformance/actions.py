@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from colorsched.runtime import DEFAULT
 
@@ -58,6 +58,17 @@ class Program:
 def keys(colors: int) -> list[Hashable]:
     """Keys for so many colors; the first one is the default color."""
     return [DEFAULT, *(("color", number) for number in range(1, colors))]
+
+
+def without_cancels(actions: Sequence[Action]) -> tuple[Action, ...]:
+    """The same, with nothing cancelled."""
+    return tuple(
+        evolve(action, parts=tuple(map(without_cancels, action.parts)))
+        if isinstance(action, Start)
+        else action
+        for action in actions
+        if not isinstance(action, Cancel)
+    )
 
 
 def serially(actions: Sequence[Action]) -> list[int]:

@@ -51,6 +51,7 @@ class Harness(ABC):
     threads: bool = True
     forgets: bool = True
     deterministic: bool = False
+    batches: bool = False
     patience: float = PATIENCE_SECONDS
 
     @abstractmethod
@@ -74,7 +75,11 @@ class Harness(ABC):
             raise unittest.SkipTest(f"the executor says callables = {self.callables!r}")
         for flag in ("shares_memory", *flags):
             if not getattr(self, flag):
-                raise unittest.SkipTest(f"the executor says {flag} = False")
+                self._skip(flag)
+
+    @staticmethod
+    def _skip(flag: str) -> None:
+        raise unittest.SkipTest(f"the executor says {flag} = False")
 
     def _ways(self) -> tuple[str, ...]:
         ways = [POST, SUBMIT, DISPATCH]

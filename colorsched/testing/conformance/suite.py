@@ -27,17 +27,19 @@ from colorsched.testing.conformance.actions import (
     Start,
     keys,
     serially,
+    without_cancels,
 )
 from colorsched.testing.conformance.checker import ContractError, Point, check
-from colorsched.testing.conformance.harness import COLORS, Harness
+from colorsched.testing.conformance.harness import COLORS
 from colorsched.testing.conformance.programs import programs
 from colorsched.testing.conformance.record import Recorder
+from colorsched.testing.conformance.reported import Reported
 from colorsched.testing.conformance.running import Running, run_reports
 
 _context: ContextVar[str] = ContextVar("_context", default="unset")
 
 
-class Conformance(Harness):
+class Conformance(Reported):
     """A test class to subclass: it runs the contract's tests on the runtimes that you make.
 
     What an executor cannot do, it says in class attributes; the tests that need it are skipped:
@@ -50,6 +52,8 @@ class Conformance(Harness):
     - ``threads``: it may be used from several threads. Otherwise posters are callbacks.
     - ``forgets``: it keeps no record of what ran; a simulation may.
     - ``deterministic``: the same program does the same again, so failures are shrunk.
+    - ``batches``: callbacks are sent in batches, and count as started when they are sent; so those
+      that one callback cancels may have been started with it.
     - ``patience``: seconds after which what should have happened is taken for lost.
 
     Its tests raise `ContractError`, which names the point of the contract.
@@ -340,6 +344,8 @@ class Conformance(Harness):
 
     def _serial(self, script: tuple[Action, ...]) -> None:
         # All in one callback, so that what is cancelled does not hang on the poster's speed.
+        if self.batches:
+            script = without_cancels(script)
         starter = Start(POST, 0, (script,))
         expected = serially([starter])
         recorder = Recorder()

@@ -1,0 +1,225 @@
+"""The contract where callbacks share no memory with their posters: they tell what they saw.
+
+Callbacks are importable functions here, and what they find is found by ``colorsched.local``: their
+color's dictionary, where they run. It numbers those that have run there, so its numbers tell
+their order, and whether two of them overlapped; and it is new if the color has moved.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections import defaultdict
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from colorsched.core.slots import BATCH_MOST
+from colorsched.errors import RuntimeShutdown
+from colorsched.runtime import DEFAULT, local
+from colorsched.testing.conformance.checker import ContractError, Point
+from colorsched.testing.conformance.harness import COLORS, Harness
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+#: How often who waits in another process looks whether it may go on.
+LOOK_SECONDS = 0.001
+
+
+@frozen
+class Seen:
+    """What a callback has seen."""
+
+    number: int
+    place: tuple[int, float]
+    """Where it ran, as one life of its color's dictionary."""
+    turn: int
+    """How many of its color had run there before."""
+    alone: bool
+    """Whether no other one of its color was under way there."""
+
+
+def witness(number: int, fails: bool = False, seconds: float = 0.0) -> Seen:  # noqa: FBT001, FBT002 - executors pass positional arguments on
+    """Tell what is to be seen."""
+    state = local()
+    alone = not state.get("inside", False)
+    state["inside"] = True
+    place = state.setdefault("place", (os.getpid(), time.monotonic()))
+    turn = state.setdefault("turns", 0)
+    state["turns"] = turn + 1
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+    state["inside"] = False
+    if fails:
+        raise ReportedError(number)
+    return Seen(number, place, turn, alone and state["turns"] == turn + 1)
+
+
+def leave_no_state(number: int) -> int:
+    """Use a color once, and leave nothing."""
+    local().clear()
+    return number
+
+
+def leave() -> None:
+    """Ask the process to exit."""
+    raise SystemExit("planted by the conformance suite")
+
+
+def wait_for(path: str, patience: float) -> bool:
+    """Wait until a file is there: what any two processes of one machine share."""
+    until = time.monotonic() + patience
+    while not Path(path).exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+class ReportedError(Exception):
+    """What a witness raises if it is to fail."""
+
+
+class Reported(Harness):
+    """The points of the contract, as far as results can tell them."""
+
+    def _submit(
+        self, rt: Any, keys: Sequence[Hashable], **options: Any
+    ) -> dict[Hashable, list[Any]]:
+        futures: dict[Hashable, list[Any]] = defaultdict(list)
+        for number, key in enumerate(keys):
+            futures[key].append(rt.color(key).submit(witness, number, **options))
+        return futures
+
+    def _check_seen(self, futures: dict[Hashable, list[Any]]) -> None:
+        """Each color's callbacks ran alone, in the order submitted."""
+        for key, of_key in futures.items():
+            turns: dict[Any, count[int]] = defaultdict(count)
+            for future in of_key:
+                if not future.done():
+                    raise ContractError(Point.NOTHING_LOST, f"a callback of {key!r} has no outcome")
+                seen: Seen = future.result()
+                if not seen.alone:
+                    raise ContractError(
+                        Point.SERIAL, f"{seen.number} of {key!r} ran beside another one of it"
+                    )
+                if seen.turn != next(turns[seen.place]):
+                    raise ContractError(
+                        Point.FIFO, f"{seen.number} of {key!r} did not run in its order: {seen}"
+                    )
+
+    def test_1_and_2_by_results(self) -> None:
+        """Callbacks of a color run one at a time, in order, wherever that is."""
+        with self._runtime() as rt:
+            futures = self._submit(rt, [("color", n % COLORS) for n in range(300)])
+            self._drain(rt)
+            self._check_seen(futures)
+
+    def test_2_by_results_while_callbacks_take_their_time(self) -> None:
+        """Batches that end by time keep the order, too."""
+        with self._runtime() as rt:
+            futures = self._submit(rt, [("color", n % 2) for n in range(80)], seconds=0.0005)
+            self._drain(rt)
+            self._check_seen(futures)
+
+    def test_4_by_results_a_color_that_blocks_delays_no_other(self) -> None:
+        """While a color is stuck in its callback, others run elsewhere."""
+        if not self.blocking:
+            self._skip("blocking")
+        with TemporaryDirectory() as folder, self._runtime() as rt:
+            path = f"{folder}/go on"
+            stuck = rt.color("stuck").submit(wait_for, path, self.patience)
+            others = self._submit(rt, [("other", n) for n in range(20)])
+            try:
+                for of_key in others.values():
+                    for future in of_key:
+                        future.result(self.patience)
+            except TimeoutError as error:
+                raise ContractError(
+                    Point.INDEPENDENT, "while one color blocks, another one does not run"
+                ) from error
+            finally:
+                Path(path).touch()
+            if not stuck.result(self.patience):
+                raise ContractError(Point.INDEPENDENT, "a color that blocks delays all others")
+
+    def test_4_by_results_a_color_that_fails_delays_no_other(self) -> None:
+        """Errors reach their futures, and the color goes on."""
+        with self._runtime() as rt:
+            color = rt.color("fails")
+            outcomes = [color.submit(witness, n, n % 2 == 1) for n in range(10)]
+            self._drain(rt)
+            for number, future in enumerate(outcomes):
+                error = future.exception(self.patience)
+                if isinstance(error, ReportedError) != (number % 2 == 1):
+                    raise ContractError(
+                        Point.NOTHING_LOST, f"callback {number} has the outcome {future!r}"
+                    )
+
+    def test_5_by_results_a_busy_color_lets_another_have_its_turn(self) -> None:
+        """A color with a long queue lets one with a short one in."""
+        with self._runtime() as rt:
+            many = 6 * BATCH_MOST
+            busy = [rt.color(("busy", n % COLORS)).submit(witness, n) for n in range(many)]
+            probe = rt.color("probe").submit(witness, many)
+            before: list[int] = []
+            probe.add_done_callback(lambda _: before.append(sum(map(_is_done, busy))))
+            self._drain(rt)
+        if before and before[0] == many:
+            raise ContractError(Point.FAIR, f"{many} callbacks ran before that of a ready color")
+
+    def test_6_by_results_an_exit_ends_no_worker(self) -> None:
+        """``SystemExit`` is an error like any other."""
+        with self._runtime() as rt:
+            for number in range(4):
+                error = rt.color(number).submit(leave).exception(self.patience)
+                if not isinstance(error, SystemExit):
+                    raise ContractError(Point.NOTHING_LOST, f"SystemExit came back as {error!r}")
+                rt.color(number).submit(witness, number).result(self.patience)
+
+    def test_6_by_results_a_shutdown_says_what_it_dropped(self) -> None:
+        """All that was accepted has an outcome, and no more is taken."""
+        with self._runtime() as rt:
+            futures = [rt.color(n % COLORS).submit(witness, n) for n in range(2000)]
+            rt.shutdown(cancel_futures=True)
+            left = sum(not future.done() for future in futures)
+            if left:
+                raise ContractError(Point.NOTHING_LOST, f"{left} futures have no outcome")
+            try:
+                rt.color(0).submit(witness, 0)
+            except RuntimeShutdown:
+                return
+            raise ContractError(Point.NOTHING_LOST, "a runtime that was shut down took a callback")
+
+    def test_7_by_results_idle_colors_leave_nothing(self) -> None:
+        """Colors used once are gone."""
+        if not self.forgets:
+            self._skip("forgets")
+        with self._runtime() as rt:
+            self._drain(rt)
+            before = rt.stats().colors
+            for number in range(50):
+                rt.color(("used once", number)).submit(leave_no_state, number)
+            self._drain(rt)
+            gc.collect()
+            left = rt.stats().colors - before
+        if left:
+            raise ContractError(Point.NOTHING_LEFT, f"of 50 colors used once {left} are left")
+
+    def test_8_by_results_the_default_color_is_serial(self) -> None:
+        """All that names no color runs as in one loop."""
+        with self._runtime() as rt:
+            futures = {DEFAULT: [rt.submit(witness, n) for n in range(200)]}
+            self._drain(rt)
+            self._check_seen(futures)
+
+
+def _is_done(future: Any) -> bool:
+    done: bool = future.done()
+    return done

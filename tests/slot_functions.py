@@ -1,0 +1,131 @@
+"""Functions that the tests of slots run elsewhere: they must be importable there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from colorsched import colored, current_color, current_runtime, local
+
+
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def fail(message: str) -> None:
+    raise KeyError(message)
+
+
+def leave() -> None:
+    raise SystemExit("in a slot")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_hard(status: int = 3) -> None:
+    os._exit(status)
+
+
+def count() -> int:
+    state = local()
+    state["calls"] = state.get("calls", 0) + 1
+    return int(state["calls"])
+
+
+def forget() -> None:
+    local().clear()
+
+
+def write(path: str, text: str) -> None:
+    """Append a line, in one write, so that lines of several processes do not mix."""
+    with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123 - as simple as can be: it runs in a slot
+        file.write(f"{text}\n")
+
+
+def write_and_die(path: str, text: str, times: int) -> None:
+    """Write, and die of it the first so many times."""
+    write(path, text)
+    if Path(path).read_text("utf-8").splitlines().count(text) <= times:
+        die()
+
+
+def wait_for(path: str, patience: float = 30.0) -> float:
+    """Wait until a file is there; return the clock then. The only door between processes."""
+    until = time.monotonic() + patience
+    while not os.path.exists(path):  # noqa: PTH110 - as above
+        if time.monotonic() > until:
+            raise TimeoutError(path)
+        time.sleep(0.001)
+    return time.monotonic()
+
+
+def big(size: int) -> bytes:
+    return bytes(size)
+
+
+def unpicklable() -> Any:
+    return lambda: None
+
+
+class StubbornError(Exception):
+    """An error that can be pickled, and not made again."""
+
+    def __init__(self, left: int, right: int) -> None:
+        super().__init__(f"{left}, {right}")
+
+
+def stubborn() -> None:
+    raise StubbornError(1, 2)
+
+
+def post_more(numbers: list[int], path: str) -> None:
+    """Post the rest to this color, one after the other."""
+    write(path, str(numbers[0]))
+    color = current_color()
+    assert color is not None
+    if numbers[1:]:
+        color.post(post_more, numbers[1:], path)
+
+
+def post_to(key: str, path: str) -> str:
+    current_runtime().color(key).post(write, path, key)
+    color = current_color()
+    assert color is not None
+    return str(color.key)
+
+
+def ask_for_more() -> None:
+    current_runtime().submit(add, 1, 2)
+
+
+@colored(lambda number: number % 2)
+def double(number: int) -> int:
+    return 2 * number
+
+
+@colored("here", where="thread")
+def here() -> int:
+    return os.getpid()
+
+
+@colored("there", where="slot")
+def there() -> int:
+    return os.getpid()
+
+
+class Account:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @colored(lambda self, *_: self.name, where="slot")
+    def total(self, *amounts: int) -> int:
+        return sum(amounts)
