@@ -51,7 +51,7 @@ class Ran:
     slot: int
     """The slot's number."""
     began: int
-    """Nanoseconds of the slot's monotonic clock: on one machine, the same as the parent's."""
+    """Nanoseconds of the runtime's clock. Where the slot has another one, it was translated."""
     ended: int
 
 

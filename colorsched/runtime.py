@@ -726,13 +726,17 @@ def run(
     workers: int | None = None,
     max_workers: int | None = None,
     exception_handler: Callable[[BaseException], object] | None = None,
+    executor: str | slots = "threads",
+    address: str | None = None,
+    travel: str | None = None,
+    retry: Retry | None = None,
 ) -> T:
     """Run a coroutine in the default color of a new runtime, and return its result.
 
     It is to a runtime what ``asyncio.run`` is to an event loop: when ``main`` ends, other
     coroutines are cancelled and awaited, work that was posted still runs, and the runtime is shut
     down. Ctrl-C cancels ``main`` too and is raised when all have ended; a second one is raised at
-    once.
+    once. The options are those of ``Runtime``.
 
     Raises:
         TypeError: ``main`` is not a coroutine.
@@ -754,7 +758,15 @@ def run(
             "run() cannot be called where an event loop runs: await the coroutine, or spawn() it"
         )
     try:
-        runtime = Runtime(workers, max_workers, exception_handler=exception_handler)
+        runtime = Runtime(
+            workers,
+            max_workers,
+            exception_handler=exception_handler,
+            executor=executor,
+            address=address,
+            travel=travel,
+            retry=retry,
+        )
     except BaseException:
         main.close()
         raise

@@ -22,7 +22,7 @@ CLASSES = {cls.__name__: cls for cls in (Runtime, Color, Handle, ColorFuture)}
 # Public to the scheduler, not to users.
 SCHEDULERS = {
     "claim", "future_type", "home", "inner", "is_idle", "make_aside", "needs", "pending",
-    "post_handle", "post_inner", "release", "runnable", "running_loop", "subject",
+    "post_handle", "post_inner", "release", "runnable", "running_loop", "subject", "travels",
 }  # fmt: skip
 
 

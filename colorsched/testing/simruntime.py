@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from types import TracebackType
 
+    from colorsched.color import Where
     from colorsched.core.handle import Handle, Work
     from colorsched.core.queue import ColorQueue
     from colorsched.core.scheduler import Scheduler
     from colorsched.events import Observer
+    from colorsched.executors.slots.engines import slots
+    from colorsched.executors.slots.jobs import Retry
     from colorsched.ports import Poller
     from colorsched.testing.strategies import Strategy
 
@@ -57,6 +60,9 @@ class SimRuntime(Runtime):
         strategy: makes the choices instead of a seed (``colorsched.testing.strategies``).
         exception_handler: as of ``Runtime``.
         observer: as of ``Runtime``.
+        executor, address, travel, retry: for programs that give them. All callbacks run in the
+            simulation, those for slots too: in the order that they would have there, but nothing
+            has to travel, and nothing is lost unless ``Faults`` say so.
         most_steps: so many callbacks without coming to rest are a livelock.
         apart: run main on a stack apart from those of callbacks; see ``testing.simulation``.
         network: what asyncio's connections are made of, and what goes wrong with them.
@@ -91,6 +97,10 @@ class SimRuntime(Runtime):
         strategy: Strategy | None = None,
         exception_handler: Callable[[BaseException], object] | None = None,
         observer: Observer | None = None,
+        executor: str | slots = "threads",
+        address: str | None = None,
+        travel: str | None = None,
+        retry: Retry | None = None,
         most_steps: int = MOST_STEPS,
         apart: bool = True,
         network: Network | None = None,
@@ -261,6 +271,12 @@ class _Points:
     _posted_by = -1
     """The step that has posted here last."""
     _scheduler: Scheduler
+
+    def on(self, where: Where, *, retry: Retry | None = None) -> Any:
+        """As of ``Color``; but there is one place only."""
+        if where == "slot":
+            return self
+        return super().on(where, retry=retry)  # type: ignore[misc]  # a mixin before Color
 
     def post(self, fn: Callable[..., object], /, *args: Any) -> Handle:
         if is_async(fn):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    from colorsched.events import Ticket
+    from colorsched.events import Ran, Ticket
 
 __all__ = ["Event", "Recorder", "Sink", "Trace", "TraceError", "merge", "read_trace", "recorded"]
 
@@ -122,6 +122,7 @@ class Recorder(Observer):
         self._closed = False
         self._complete = False
         self._error: Exception | None = None
+        self._slots: dict[int, int] = {}
         self._thread = _Thread(self._register)
 
     # -- what the runtime tells; keys are made text when they are read ------------------------
@@ -138,6 +139,20 @@ class Recorder(Observer):
 
     def ended(self, ticket: Ticket, error: BaseException | None) -> None:  # noqa: D102 - see posted
         self._tell("ended", ticket, None if error is None else type(error).__qualname__)
+
+    def ran(self, ticket: Ticket, ran: Ran, error: BaseException | None) -> None:
+        """Put what ran in a slot into this trace: at its times, on a thread named after the slot.
+
+        It is told when the answer is there, before anybody can know of it: so the order is that of
+        the trace, although the times are earlier.
+        """
+        thread = self._slots.get(ran.slot) or self._name(f"slot {ran.slot}", ran.slot)
+        failed = None if error is None else type(error).__qualname__
+        rest = (thread, None, None, _NONE, None)
+        self._append(("started", ticket.number, ticket.key, ran.began, *rest, None))
+        self._append(("ended", ticket.number, ticket.key, ran.ended, *rest, failed))
+        if len(self._events) >= self._batch:
+            self._drain()
 
     def dropped(self, ticket: Ticket, why: str) -> None:  # noqa: D102 - see posted
         self._tell("dropped", ticket, why)
@@ -171,9 +186,14 @@ class Recorder(Observer):
 
     def _register(self) -> int:
         """Give the calling thread its number."""
+        return self._name(threading.current_thread().name, None)
+
+    def _name(self, name: str, slot: int | None) -> int:
+        """Give a thread, or a slot, a number, and tell its name."""
         with self._naming:
             self._count = number = self._count + 1
-        name = threading.current_thread().name
+            if slot is not None:
+                number = self._slots.setdefault(slot, number)
         event = ("thread", None, _NONE, self._clock(), number)
         self._append((*event, None, None, _NONE, None, name))
         return number

@@ -156,6 +156,9 @@ class Batch:
     color: ColorQueue
     slot: Slot
     jobs: list[Job]
+    sent: int
+    """When, in nanoseconds of the runtime's clock; and when the answer came."""
+    arrived: int = 0
     outcomes: list[Outcome] = Factory(list)
     bound: bool = False
     lost: str | None = None
@@ -164,3 +167,16 @@ class Batch:
     """Of a lost batch: how many jobs had ended, and how many were begun, if that is known."""
     failed: BaseException | None = None
     """What the engine failed of, although it goes on."""
+
+    def lead(self) -> int:
+        """How far the slot's clock is ahead of the runtime's, as far as that shows.
+
+        On one machine they are one clock. On another, what happened there must lie between sending
+        and answer; it is put in the middle, as if both ways took equally long.
+        """
+        if not self.outcomes:
+            return 0
+        began, ended = self.outcomes[0].began, self.outcomes[-1].ended
+        if self.sent <= began and ended <= self.arrived:
+            return 0
+        return (began + ended - self.sent - self.arrived) // 2

@@ -136,7 +136,7 @@ class Slots:
             jobs += found
             for job in found:
                 room -= len(job.call) if isinstance(job.call, bytes) else 0
-        return Batch(color, slot, jobs) if jobs else None
+        return Batch(color, slot, jobs, self._now()) if jobs else None
 
     def _send(self, batch: Batch) -> Future[Any] | None:
         """Send a batch to its slot. None: the slot is gone."""
@@ -170,6 +170,9 @@ class Slots:
         except Exception:  # noqa: BLE001 - whatever pickling raises; who asks for it there is told
             return None
 
+    def _now(self) -> int:
+        return round(self._doors.clock() * 1e9)
+
     # -- in -------------------------------------------------------------------------------------
 
     def _answered(self, batch: Batch, future: Future[Any]) -> None:
@@ -181,6 +184,7 @@ class Slots:
 
     def _take_answer(self, batch: Batch, future: Future[Any]) -> ColorQueue | None:
         """Take the answer of a batch. What its slot is to run next."""
+        batch.arrived = self._now()
         try:
             batch.outcomes, batch.bound = future.result()
         except (BrokenExecutor, CancelledError) as error:

@@ -53,8 +53,9 @@ class Settler:
 
     def settle(self, batch: Batch) -> list[Job]:
         """Tell the outcomes of a batch. The jobs that are to run (again), in order."""
+        lead = batch.lead()
         for job, outcome in zip(batch.jobs, batch.outcomes, strict=False):
-            self._told(batch, job, outcome)
+            self._told(batch, job, outcome, lead)
         rest = batch.jobs[len(batch.outcomes) :]
         if batch.lost is not None:
             return self._lost(batch, rest)
@@ -66,7 +67,7 @@ class Settler:
 
     # -- outcomes ---------------------------------------------------------------------------------
 
-    def _told(self, batch: Batch, job: Job, outcome: Outcome) -> None:
+    def _told(self, batch: Batch, job: Job, outcome: Outcome, lead: int) -> None:
         error: BaseException | None = None
         result: Any = None
         try:
@@ -78,7 +79,7 @@ class Settler:
                     result = self.travel.unpack(result)
         except Exception as trouble:  # noqa: BLE001 - whatever unpickling raises is for who waits
             error = CannotTravel(f"the outcome of {job.name} cannot be read here: {trouble!r}")
-        before, here.ticket = here.ticket, self._tell(batch, job, outcome, error)
+        before, here.ticket = here.ticket, self._tell(batch, job, outcome, lead, error)
         try:
             for key, call, name in outcome.posts:
                 try:
@@ -105,13 +106,13 @@ class Settler:
         return error
 
     def _tell(
-        self, batch: Batch, job: Job, outcome: Outcome, error: BaseException | None
+        self, batch: Batch, job: Job, outcome: Outcome, lead: int, error: BaseException | None
     ) -> Ticket | None:
         """Tell the observer that it ran. Its ticket, if there is one."""
         ticket = job.fn
         if not isinstance(ticket, Ticket):
             return None
-        ran = Ran(slot=batch.slot.index, began=outcome.began, ended=outcome.ended)
+        ran = Ran(batch.slot.index, outcome.began - lead, outcome.ended - lead)
         ticket.observer.ran(ticket, ran, error)
         return ticket
 
