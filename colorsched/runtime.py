@@ -660,7 +660,7 @@ def current_runtime() -> Runtime:
         NoRuntime: there is none.
 
     """
-    if here.slot is not None:
+    if here.slot is not None and not _entered_here.stack:
         inside: Runtime = here.slot.runtime  # what there is of one in a slot
         return inside
     lane = here.lane

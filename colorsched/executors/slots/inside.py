@@ -7,6 +7,7 @@ callback gets an empty context, since context variables do not travel.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import traceback
 from contextvars import Context
@@ -80,11 +81,11 @@ class Failure(NamedTuple):
     trace: str
 
 
-class Progress:
+class Progress(threading.local):
     """Where this process notes how far it is with its batch, for who finds it dead.
 
-    ``cell`` is shared memory in a process of ours, and None elsewhere. Its value is twice the
-    number of callbacks that have ended, and one more while another one runs.
+    ``cell`` is shared memory on the one thread of a process of ours, and None elsewhere. Its value
+    is twice the number of callbacks that have ended, and one more while another one runs.
     """
 
     cell: Any = None

@@ -241,11 +241,14 @@ class Slots:
             self.lines.lost(slot)
             ending = self._ending
         log.warning("slot %d is lost: %s", slot.index, batch.lost)
-        engine = self._engines[slot]
+        if not ending:
+            work = partial(self._replace, slot, self._engines[slot], batch)
+            try:
+                self._doors.thread(work, "colorsched-slot")
+            except RuntimeError:
+                ending = True  # so is the interpreter, or there are no more threads to be had
         if ending:
             self._hand_back(batch)
-            return
-        self._doors.thread(partial(self._replace, slot, engine, batch), "colorsched-slot")
 
     def _replace(self, slot: Slot, engine: Executor, batch: Batch) -> None:
         """Make a new engine for a slot, and let it go on."""

@@ -212,6 +212,9 @@ def _failed(error: BaseException) -> bytes:
 
 
 def _forget_in_child() -> None:
+    """A forked child must not keep pipes open: their end tells slots that their parent is gone."""
+    for lane in list(_lanes):
+        lane._pipe.close()
     _lanes.clear()
 
 
