@@ -1,89 +1,30 @@
-"""The contract where callbacks share no memory with their posters: they tell what they saw.
-
-Callbacks are importable functions here, and what they find is found by ``colorsched.local``: their
-color's dictionary, where they run. It numbers those that have run there, so its numbers tell
-their order, and whether two of them overlapped; and it is new if the color has moved.
-"""
+"""The contract where callbacks share no memory with their posters: they tell what they saw."""
 
 from __future__ import annotations
 
 import gc
-import os
-import time
 from collections import defaultdict
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from colorsched.core.slots import BATCH_MOST
 from colorsched.errors import RuntimeShutdown
-from colorsched.runtime import DEFAULT, local
+from colorsched.runtime import DEFAULT
 from colorsched.testing.conformance.checker import ContractError, Point
 from colorsched.testing.conformance.harness import COLORS, Harness
+from colorsched.testing.conformance.witness import (
+    ReportedError,
+    Seen,
+    leave,
+    leave_no_state,
+    wait_for,
+    witness,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
-
-#: How often who waits in another process looks whether it may go on.
-LOOK_SECONDS = 0.001
-
-
-@frozen
-class Seen:
-    """What a callback has seen."""
-
-    number: int
-    place: tuple[int, float]
-    """Where it ran, as one life of its color's dictionary."""
-    turn: int
-    """How many of its color had run there before."""
-    alone: bool
-    """Whether no other one of its color was under way there."""
-
-
-def witness(number: int, fails: bool = False, seconds: float = 0.0) -> Seen:  # noqa: FBT001, FBT002 - executors pass positional arguments on
-    """Tell what is to be seen."""
-    state = local()
-    alone = not state.get("inside", False)
-    state["inside"] = True
-    place = state.setdefault("place", (os.getpid(), time.monotonic()))
-    turn = state.setdefault("turns", 0)
-    state["turns"] = turn + 1
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        pass
-    state["inside"] = False
-    if fails:
-        raise ReportedError(number)
-    return Seen(number, place, turn, alone and state["turns"] == turn + 1)
-
-
-def leave_no_state(number: int) -> int:
-    """Use a color once, and leave nothing."""
-    local().clear()
-    return number
-
-
-def leave() -> None:
-    """Ask the process to exit."""
-    raise SystemExit("planted by the conformance suite")
-
-
-def wait_for(path: str, patience: float) -> bool:
-    """Wait until a file is there: what any two processes of one machine share."""
-    until = time.monotonic() + patience
-    while not Path(path).exists():
-        if time.monotonic() > until:
-            return False
-        time.sleep(LOOK_SECONDS)
-    return True
-
-
-class ReportedError(Exception):
-    """What a witness raises if it is to fail."""
 
 
 class Reported(Harness):
