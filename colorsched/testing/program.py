@@ -14,7 +14,7 @@ from colorsched.core.scheduler import drop_all
 from colorsched.errors import ColorDeadlock
 from colorsched.events import Ticket
 from colorsched.ports import here
-from colorsched.runtime import _enter, _leave
+from colorsched.runtime import enter, leave
 from colorsched.testing.arguments import check_result
 from colorsched.testing.coverage import CoverageWatch
 from colorsched.testing.errors import Livelock, Stalled
@@ -152,7 +152,7 @@ class _Attempt:
     def error(self, rt: SimRuntime, promises: Promises) -> Exception | None:
         """What was wrong, if anything; a broken property before what came of it."""
         failed: Exception | None = None
-        _enter(rt)
+        enter(rt)
         before, here.ticket = here.ticket, Ticket(promises, 0, "main", self._main, "main", None)
         try:
             self._play(rt)
@@ -169,7 +169,7 @@ class _Attempt:
             here.ticket = before
             rt.discard()
             _bury(rt)
-            _leave(rt)
+            leave(rt)
         return promises.broken or failed
 
     def _play(self, rt: SimRuntime) -> None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
 
+from colorsched.current import current_runtime
 from colorsched.errors import NoRuntime
 from colorsched.events import Observer
 from colorsched.ports import here
-from colorsched.runtime import current_runtime
 from colorsched.testing.callees import label_of
 from colorsched.testing.errors import CannotSimulate, TestingError
 from colorsched.testing.observers import Observers
