@@ -8,6 +8,8 @@ from attrs import Factory, define, field, frozen
 
 from colorsched.core.handle import CLAIM, Handle, HandOver
 from colorsched.errors import RuntimeShutdown
+from colorsched.events import Ticket
+from colorsched.executors.slots.travel import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from colorsched.core.queue import ColorQueue
     from colorsched.core.slots import Slot
     from colorsched.errors import WorkerLost
-    from colorsched.events import Ticket
     from colorsched.executors.slots.inside import Outcome
 
 
@@ -145,8 +146,7 @@ class Job:
     @property
     def name(self) -> str:
         """What people call it."""
-        fn = getattr(self.fn, "fn", self.fn)
-        return getattr(fn, "__qualname__", None) or repr(fn)
+        return name_of(self.fn.fn if isinstance(self.fn, Ticket) else self.fn)
 
 
 @define(eq=False)
