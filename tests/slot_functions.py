@@ -186,3 +186,19 @@ def give_coroutine() -> Any:
         """Never run."""
 
     return coroutine()
+
+
+class HereOnly:
+    """Cannot be made again in the process whose number it was not made with."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _only_in, (self.process,)
+
+
+def _only_in(process: int) -> HereOnly:
+    if process != os.getpid():
+        raise ValueError(f"not in process {os.getpid()}")
+    return HereOnly(process)

@@ -68,7 +68,7 @@ class DeadLetter:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     attempts: int
-    """How often it was begun."""
+    """How often it was begun, as far as is known: 0 if no slot could begin it."""
     error: WorkerLost
 
 
@@ -141,7 +141,7 @@ class Job:
     losses: int = 0
     """How often a slot died while it ran."""
     starts: int = 0
-    """How often its slot died before it began."""
+    """How many slots in a row have died before they began anything of its batch."""
 
     @property
     def name(self) -> str:
