@@ -148,6 +148,7 @@ class LinesMachine(RuleBasedStateMachine):
         world.replaced.add(slot)
         self.bound = {key: place for key, place in self.bound.items() if place[0] is not slot}
         assert not slot.forget
+        assert slot.life > 0
 
     @precondition(lambda self: self.world.replaced)
     @rule(data=st.data(), works=st.booleans())
@@ -375,6 +376,7 @@ def test_who_waits_for_a_slot_that_is_gone_goes_elsewhere() -> None:
     for color in waits:
         lines.enter(color, 0.0)
     gone = lines.slots[0]
+    lines.lost(gone)
     assert lines.remove(gone) == waits
     assert lines.waiting == 0
     assert gone not in lines.slots
@@ -389,6 +391,7 @@ def test_a_color_of_a_slot_that_is_gone_has_a_home_again() -> None:
     color = Tint("key", 0)
     gone = lines.enter(color, 0.0)
     assert gone is lines.slots[0]
+    lines.lost(gone)
     lines.remove(gone)
     assert lines.enter(color, 0.0) is lines.slots[0]
     assert color.slot is not gone
@@ -398,6 +401,7 @@ def test_the_last_slot_stays() -> None:
     lines, _ = busy_lines(1)
     waits = Tint("waits", 0)
     lines.enter(waits, 0.0)
+    lines.lost(lines.slots[0])
     assert lines.remove(lines.slots[0]) == []
     assert lines.leave(lines.slots[0], 0.0) is waits
 

@@ -228,6 +228,12 @@ def run_batch(order: Order) -> Answer:
     return Answer(outcomes, state in _states)
 
 
+def drop_state(place: str) -> None:
+    """Drop all state of a place that is no more. Only slots of this process have left any here."""
+    for key in [key for key in _states.copy() if key[0] == place]:
+        _states.pop(key, None)
+
+
 def _run(travel: Travel, call: Any) -> tuple[int, Any]:
     try:
         fn, args, kwargs, context = travel.unpack(call)

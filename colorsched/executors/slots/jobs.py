@@ -82,7 +82,14 @@ class SlotHandle(Handle):
     __slots__ = ()
 
     def pop(self, index: SupportsIndex = -1, /) -> NoReturn:
-        """Hand the color over; see ``core.turn``."""
+        """Hand the color over; see ``core.turn``. Not for what was cancelled, which needs no slot.
+
+        Raises:
+            IndexError: it was cancelled.
+
+        """
+        if len(self) <= CLAIM:
+            raise IndexError
         raise HandOver(self)
 
     def claim(self) -> list[Job]:
@@ -93,6 +100,8 @@ class SlotHandle(Handle):
             return []
         fn, (future, call, retry) = self
         if future is not None and not future.set_running_or_notify_cancel():
+            if isinstance(fn, Ticket):
+                fn.observer.dropped(fn, "cancelled")
             return []
         return [Job(fn, future, call, retry, context)]
 
