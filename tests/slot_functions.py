@@ -129,3 +129,76 @@ class Account:
     @colored(lambda self, *_: self.name, where="slot")
     def total(self, *amounts: int) -> int:
         return sum(amounts)
+
+
+class UnpicklableError(Exception):
+    """An error that holds what cannot be pickled."""
+
+
+def raise_unpicklable() -> None:
+    raise UnpicklableError(lambda: None)
+
+
+class NastyError(Exception):
+    """An error that fails when it is looked at."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        if self.what == "str":
+            raise ValueError("nasty")
+        return "nasty"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.what == "reduce":
+            raise SystemExit("nasty")
+        return NastyError, (self.what,), {"what": self.what}
+
+    def __setstate__(self, state: Any) -> None:
+        if self.what == "setstate":
+            raise SystemExit("nasty")
+
+
+def raise_nasty(what: str) -> None:
+    raise NastyError(what)
+
+
+def give_nasty() -> NastyError:
+    """Return what leaves the process when it is pickled."""
+    return NastyError("reduce")
+
+
+class Leaves:
+    """Leaves the process when it is made again."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _exit, ()
+
+
+def _exit() -> None:
+    raise SystemExit("while it is loaded")
+
+
+def give_coroutine() -> Any:
+    async def coroutine() -> None:
+        """Never run."""
+
+    return coroutine()
+
+
+class HereOnly:
+    """Cannot be made again in the process whose number it was not made with."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _only_in, (self.process,)
+
+
+def _only_in(process: int) -> HereOnly:
+    if process != os.getpid():
+        raise ValueError(f"not in process {os.getpid()}")
+    return HereOnly(process)

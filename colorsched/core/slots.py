@@ -82,6 +82,8 @@ class Slot:
     """It runs a batch, or is being replaced."""
     forget: list[int] = Factory(list)
     """The numbers of colors that have moved: their state is to be dropped in the slot."""
+    life: int = 0
+    """How often it was lost."""
     gone: bool = False
     """It is lost, and cannot be replaced."""
 
@@ -190,16 +192,16 @@ class Lines:
 
     def lost(self, slot: Slot) -> None:
         """What was in a slot is gone."""
+        slot.life += 1
         slot.forget.clear()
         for key in [key for key, (where, _) in self._places.items() if where is slot]:
             del self._places[key]
 
     def remove(self, slot: Slot) -> list[Placed]:
-        """Do without a slot that cannot be replaced. Returns who waited for it, to enter anew.
+        """Do without a lost slot that cannot be replaced. Returns who waited for it, to enter anew.
 
         The last one stays: whoever goes there learns what happened.
         """
-        self.lost(slot)
         if len(self.slots) == 1:
             return []
         slot.gone = slot.busy = True

@@ -160,6 +160,11 @@ class SlotSideColor:
         self._inside = inside
         self.key = key
 
+    @property
+    def travels(self) -> str:
+        """Asked by colored functions, which are refused at their next step."""
+        return ""
+
     def post(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Run ``fn(*args)`` in this color, in a slot, after the callback that posts it."""
         self._inside.post(self.key, fn, args)
@@ -223,10 +228,16 @@ def run_batch(order: Order) -> Answer:
     return Answer(outcomes, state in _states)
 
 
+def drop_state(place: str) -> None:
+    """Drop all state of a place that is no more. Only slots of this process have left any here."""
+    for key in [key for key in _states.copy() if key[0] == place]:
+        _states.pop(key, None)
+
+
 def _run(travel: Travel, call: Any) -> tuple[int, Any]:
     try:
         fn, args, kwargs, context = travel.unpack(call)
-    except Exception as error:  # noqa: BLE001 - whatever unpickling raises is for the poster
+    except BaseException as error:  # noqa: BLE001 - whatever unpickling raises is for the poster
         reason = CannotTravel(
             f"a callback could not be loaded in its slot: {describe(error)}. What it is made of "
             "must be importable there, by the same names."
@@ -243,7 +254,7 @@ def _run(travel: Travel, call: Any) -> tuple[int, Any]:
             result.close()
             raise TypeError("a coroutine; coroutines stay in the parent process")
         return PACKED, travel.pack(result)
-    except Exception as error:  # noqa: BLE001 - whatever pickling raises is for the poster
+    except BaseException as error:  # noqa: BLE001 - whatever pickling raises is for the poster
         refusal = CannotTravel(
             f"the result of {name_of(fn)}, of type {type(result).__name__}, cannot be sent back "
             f"from its slot: {describe(error)}. Return what can be pickled, or run it in the "
@@ -258,6 +269,6 @@ def pack_failure(travel: Travel, error: BaseException, cause: BaseException) -> 
     try:
         packed = travel.pack(error)
         travel.unpack(packed)  # many errors can be pickled and not made again
-    except Exception:  # noqa: BLE001 - then what it said must do
+    except BaseException:  # noqa: BLE001 - then what it said must do
         packed = None
     return travel.pack(Failure(packed, describe(error), trace))

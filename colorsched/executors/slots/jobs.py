@@ -8,6 +8,8 @@ from attrs import Factory, define, field, frozen
 
 from colorsched.core.handle import CLAIM, Handle, HandOver
 from colorsched.errors import RuntimeShutdown
+from colorsched.events import Ticket
+from colorsched.executors.slots.travel import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from colorsched.core.queue import ColorQueue
     from colorsched.core.slots import Slot
     from colorsched.errors import WorkerLost
-    from colorsched.events import Ticket
     from colorsched.executors.slots.inside import Outcome
 
 
@@ -67,7 +68,7 @@ class DeadLetter:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     attempts: int
-    """How often it was begun."""
+    """How often it was begun, as far as is known: 0 if no slot could begin it."""
     error: WorkerLost
 
 
@@ -81,7 +82,14 @@ class SlotHandle(Handle):
     __slots__ = ()
 
     def pop(self, index: SupportsIndex = -1, /) -> NoReturn:
-        """Hand the color over; see ``core.turn``."""
+        """Hand the color over; see ``core.turn``. Not for what was cancelled, which needs no slot.
+
+        Raises:
+            IndexError: it was cancelled.
+
+        """
+        if len(self) <= CLAIM:
+            raise IndexError
         raise HandOver(self)
 
     def claim(self) -> list[Job]:
@@ -92,6 +100,8 @@ class SlotHandle(Handle):
             return []
         fn, (future, call, retry) = self
         if future is not None and not future.set_running_or_notify_cancel():
+            if isinstance(fn, Ticket):
+                fn.observer.dropped(fn, "cancelled")
             return []
         return [Job(fn, future, call, retry, context)]
 
@@ -140,13 +150,12 @@ class Job:
     losses: int = 0
     """How often a slot died while it ran."""
     starts: int = 0
-    """How often its slot died before it began."""
+    """How many slots in a row have died before they began anything of its batch."""
 
     @property
     def name(self) -> str:
         """What people call it."""
-        fn = getattr(self.fn, "fn", self.fn)
-        return getattr(fn, "__qualname__", None) or repr(fn)
+        return name_of(self.fn.fn if isinstance(self.fn, Ticket) else self.fn)
 
 
 @define(eq=False)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from colorsched.core.handle import InnerHandle
+from colorsched.core.queue import ColorQueue
 from colorsched.core.slots import BATCH_BYTES, BATCH_SECONDS, PATIENCE, Lines, next_size
 from colorsched.errors import InternalError, WorkerLost
-from colorsched.executors.slots.inside import Order, run_batch
+from colorsched.executors.slots.inside import Order, drop_state, run_batch
 from colorsched.executors.slots.jobs import Again, Batch, SlotHandle
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from colorsched.core.handle import Handle
-    from colorsched.core.queue import ColorQueue
     from colorsched.core.scheduler import Scheduler
     from colorsched.core.slots import Placed, Slot
     from colorsched.executors.slots.engines import Engine
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("colorsched")
 
-#: Seconds between attempts to replace a slot: the first at once, then these, then the last again.
+#: Seconds before each attempt to replace a slot. After the last one it is given up.
 PAUSES = (0.0, 0.1, 0.5, 2.0)
 
 
@@ -74,6 +74,8 @@ class Slots:
         self.lines = Lines(len(engines))
         self._engines: dict[Slot, Executor] = dict(zip(self.lines.slots, engines, strict=True))
         self._ending = False
+        self._looker = ColorQueue("waiting for slots", scheduler)
+        """Where it is looked after who waits: a color of its own, which waits for no slot."""
         self._armed = False
         self._hopeless: str | None = None
         """Why there is no slot left."""
@@ -147,7 +149,7 @@ class Slots:
             self.batches += 1
             engine = self._engines[slot]
         order = Order(
-            place=f"{self._name}/{slot.index}",
+            place=self._place(slot),
             number=color.number,
             key=self._pack_key(color.key),
             calls=[job.call for job in batch.jobs],
@@ -158,11 +160,15 @@ class Slots:
             size=BATCH_BYTES,
         )
         try:
-            return engine.submit(run_batch, order)
-        except Exception as error:  # noqa: BLE001 - an engine's own; the slot is of no use any more
+            return _future(engine.submit(run_batch, order))
+        except BaseException as error:  # noqa: BLE001 - an engine's own; the slot is of no use any more
             batch.came = 0, 0
             self._lose(batch, error)
             return None
+
+    def _place(self, slot: Slot) -> str:
+        """What a slot is called where it is, in this life of it."""
+        return f"{self._name}/{slot.index}/{slot.life}"
 
     def _pack_key(self, key: Hashable) -> Any:
         try:
@@ -188,7 +194,7 @@ class Slots:
         try:
             batch.outcomes, batch.bound = future.result()
         except (BrokenExecutor, CancelledError) as error:
-            batch.came = self._engine.came(self._engines[batch.slot])
+            batch.came = self._came(batch)
             self._lose(batch, error)
             return None
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on
@@ -212,9 +218,14 @@ class Slots:
         _put_back(batch.color, InnerHandle((self._settle, (batch,), copy_context())))
         self._scheduler.ready(batch.color)
 
-    def _give_back(self, color: ColorQueue) -> None:
-        if color.release():
-            self._scheduler.ready(color)
+    def _give_back(self, color: Any) -> None:
+        """Nothing of a color is to run in a slot just now.
+
+        A worker is to find that, though there may be nothing else: a color that became idle here
+        would be seen by nobody who waits for quiet.
+        """
+        color.live = False
+        self._scheduler.ready(color)
 
     def _settle(self, batch: Batch) -> None:
         """The first step of a batch's color after its answer."""
@@ -228,67 +239,76 @@ class Slots:
             color.size = next_size(color.size, sent=len(batch.jobs), done=done)
         if again:
             _put_back(color, Again((None, (), again)))
-        color.live = color.runnable()
+        # What a thread is to run comes first, if anything: the color may be idle before it is back.
+        queue = _head(color)
+        color.live = bool(queue) and isinstance(queue[0], SlotHandle)
 
     # -- losses ---------------------------------------------------------------------------------
+
+    def _came(self, batch: Batch) -> tuple[int, int] | None:
+        """How many jobs of a lost batch had ended, and were begun, if its engine knows that."""
+        try:
+            came = self._engine.came(self._engines[batch.slot])
+        except Exception as error:  # noqa: BLE001 - an engine's own; then nobody knows
+            log.warning("slot %d cannot say how far it came: %r", batch.slot.index, error)
+            return None
+        most = len(batch.jobs)
+        return None if came is None else (min(came[0], most), min(came[1], most))
 
     def _lose(self, batch: Batch, error: BaseException) -> None:
         """The slot of a batch is gone. Another one is made on a thread of its own."""
         slot = batch.slot
         batch.lost = str(error) or type(error).__name__
+        drop_state(self._place(slot))
         with self._lock:
             self.lost += 1
             self.lines.lost(slot)
             ending = self._ending
-        log.warning("slot %d is lost: %s", slot.index, batch.lost)
-        if not ending:
-            work = partial(self._replace, slot, self._engines[slot], batch)
-            try:
-                self._doors.thread(work, "colorsched-slot")
-            except RuntimeError:
-                ending = True  # so is the interpreter, or there are no more threads to be had
         if ending:
             self._hand_back(batch)
+            return
+        log.warning("slot %d is lost: %s", slot.index, batch.lost)
+        try:
+            self._doors.thread(partial(self._replace, slot, batch), "colorsched-slot")
+        except RuntimeError as none_left:
+            self._hand_back(batch)
+            self._do_without(slot, none_left)
 
-    def _replace(self, slot: Slot, engine: Executor, batch: Batch) -> None:
+    def _replace(self, slot: Slot, batch: Batch) -> None:
         """Make a new engine for a slot, and let it go on."""
         if batch.came == (0, 0):
             # It died of itself. Perhaps it cannot even start: not so fast.
             self._doors.parker().park(PAUSES[1])
-        # Here, since whoever finds an engine broken may be one of its own threads.
         self._hand_back(batch)
-        engine.shutdown(wait=False, cancel_futures=True)
-        pauses = iter(PAUSES)
-        pause = 0.0
-        while not self._ending:
-            pause = next(pauses, pause)
+        # Here, since whoever finds an engine broken may be one of its own threads.
+        _shut_down(self._engines[slot])
+        why: object = None
+        for pause in PAUSES:
             self._doors.parker().park(pause)
+            if self._ending:
+                return
             try:
                 new = self._engine.replace(slot.index)
-            except Exception as error:  # noqa: BLE001 - whatever an engine raises, others go on
+            except BaseException as error:  # noqa: BLE001 - whatever an engine raises, others go on
                 log.warning("slot %d cannot be replaced: %r", slot.index, error)
-                if pause == PAUSES[-1]:
-                    self._do_without(slot, error)
-                    return
+                why = error
                 continue
             if new is None:
-                self._do_without(slot, None)
-                return
+                why = "its executor was given, and not a function that makes one"
+                break
             with self._lock:
                 self._engines[slot] = new
                 ending = self._ending
             if ending:
-                new.shutdown(wait=False, cancel_futures=True)
+                _shut_down(new)
             self._run(slot, self._next(slot))
             return
-        self._run(slot, self._next(slot))
+        self._do_without(slot, why)
 
-    def _do_without(self, slot: Slot, error: Exception | None) -> None:
+    def _do_without(self, slot: Slot, why: object) -> None:
+        """A slot is not replaced: who waits for it goes elsewhere, or is told that nothing is."""
         with self._lock:
             colors = self.lines.remove(slot)
-        why = (
-            "its executor was given, and not a function that makes one" if error is None else error
-        )
         log.error("slot %d is not replaced: %s", slot.index, why)
         for color in colors:
             self._enter(cast("ColorQueue", color))
@@ -306,9 +326,8 @@ class Slots:
         return True
 
     def _arm(self) -> None:
-        color = cast("ColorQueue", self._scheduler.runtime()._default)
         work = (self._look, (), copy_context())
-        self._timers.add(color, self._doors.clock() + PATIENCE, work, inner=True)
+        self._timers.add(self._looker, self._doors.clock() + PATIENCE, work, inner=True)
 
     def _look(self) -> None:
         with self._lock:
@@ -328,10 +347,12 @@ class Slots:
             self._ending = True
             engines = list(self._engines.values())
         for engine in engines:
-            engine.shutdown(wait=False, cancel_futures=True)
+            _shut_down(engine)
         if wait:
             for engine in engines:
-                engine.shutdown(wait=True)
+                _shut_down(engine, wait=True)
+        for slot in list(self._engines):
+            drop_state(self._place(slot))
         self._engine.close()
 
     def after_fork(self, lock: Any) -> None:
@@ -339,6 +360,20 @@ class Slots:
         self._lock = lock
         self._ending = True
         self._engines.clear()
+
+
+def _future(given: object) -> Future[Any]:
+    if not isinstance(given, Future):
+        raise TypeError(f"submit() is to return a Future, not {given!r}")
+    return given
+
+
+def _shut_down(engine: Executor, *, wait: bool = False) -> None:
+    """End an engine, whatever it says to that: others are to be ended, too."""
+    try:
+        engine.shutdown(wait=wait, cancel_futures=True)
+    except BaseException as error:  # noqa: BLE001 - an engine's own
+        log.warning("%r cannot be shut down: %r", engine, error)
 
 
 def _head(color: ColorQueue) -> deque[Any]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from colorsched.core.handle import tell
-from colorsched.errors import CannotTravel, RuntimeShutdown, WorkerLost
+from colorsched.errors import CannotTravel, WorkerLost
 from colorsched.events import Ran, Ticket
 from colorsched.executors.slots.inside import FAILED, PLAIN
 from colorsched.executors.slots.jobs import DeadLetter
+from colorsched.executors.slots.travel import describe
 from colorsched.ports import here
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from colorsched.executors.slots.jobs import Batch, Job
     from colorsched.executors.slots.travel import Travel
 
-#: A job whose slot dies before the job begins is sent again so often: it is not to blame, but a
-#: slot that cannot even start would be replaced for ever.
+#: A job whose slot dies before it begins anything is sent again so often: the job is not to blame,
+#: but a slot that cannot even start would be replaced for ever.
 STARTS = 3
 
 
@@ -77,19 +78,20 @@ class Settler:
                 result = outcome.data
                 if outcome.kind != PLAIN:
                     result = self.travel.unpack(result)
-        except Exception as trouble:  # noqa: BLE001 - whatever unpickling raises is for who waits
-            error = CannotTravel(f"the outcome of {job.name} cannot be read here: {trouble!r}")
+        except BaseException as trouble:  # noqa: BLE001 - whatever unpickling raises is for who waits
+            reason = describe(trouble)
+            error = CannotTravel(f"the outcome of {job.name} cannot be read here: {reason}")
         before, here.ticket = here.ticket, self._tell(batch, job, outcome, lead, error)
         try:
             for key, call, name in outcome.posts:
                 try:
                     self.post(self.travel.unpack(key), call, name)
-                except RuntimeShutdown as late:
-                    tell(self.failed, late, job.context)
+                except BaseException as trouble:  # noqa: BLE001 - too late, or no key: see _finish
+                    tell(self.failed, trouble, job.context)
             if error is not None:
                 self._fail(job, error)
             elif job.future is not None:
-                job.future.set_result(result)
+                self._finish(job, job.future.set_result, result)
         finally:
             here.ticket = before
 
@@ -118,11 +120,18 @@ class Settler:
 
     def _fail(self, job: Job, error: BaseException) -> None:
         if job.future is not None:
-            job.future.set_exception(error)
+            self._finish(job, job.future.set_exception, error)
             return
         if isinstance(job.fn, Ticket):
             here.failed = job.fn
         tell(self.failed, error, job.context)
+
+    def _finish(self, job: Job, finish: Callable[[Any], None], outcome: object) -> None:
+        """Give a future its outcome. What done-callbacks raise must not keep others from theirs."""
+        try:
+            finish(outcome)
+        except BaseException as trouble:  # noqa: BLE001 - a future lets those through that exit
+            tell(self.failed, trouble, job.context)
 
     # -- losses -----------------------------------------------------------------------------------
 
@@ -140,8 +149,9 @@ class Settler:
             running = f"{jobs[begun - 1].name} in color {color}" if begun > ended else "nothing"
         again: list[Job] = []
         for place, job in enumerate(jobs, start=1):
+            # A slot that began something could start: those behind that are sent as often as need be.
+            job.starts = 0 if begun else job.starts + 1
             if place > begun:
-                job.starts += 1
                 keep = job.starts < STARTS
                 known = f"{job.name} was to run in {STARTS} slots, and none of them began it"
             else:
@@ -169,11 +179,9 @@ class Settler:
             if ticket is not None:
                 ticket.observer.dropped(ticket, "lost")
             if job.retry is not None and job.retry.dead_letter is not None:
-                fn, args, kwargs, _ = self.travel.unpack(job.call)
-                letter = DeadLetter(
-                    batch.color.key, fn, args, kwargs, job.losses + job.starts, error
-                )
                 try:
+                    fn, args, kwargs, _ = self.travel.unpack(job.call)
+                    letter = DeadLetter(batch.color.key, fn, args, kwargs, job.losses, error)
                     job.context.run(job.retry.dead_letter, letter)
                 except BaseException as trouble:  # noqa: BLE001 - must not keep others from theirs
                     tell(self.failed, trouble, job.context)

@@ -150,10 +150,17 @@ def name_of(fn: Callable[..., Any]) -> str:
     """What people call a function."""
     while isinstance(fn, partial):
         fn = fn.func
-    return getattr(fn, "__qualname__", None) or repr(fn)
+    try:
+        return getattr(fn, "__qualname__", None) or repr(fn)
+    except Exception:  # noqa: BLE001 - what cannot be shown is named all the same
+        return object.__repr__(fn)
 
 
 def describe(error: BaseException) -> str:
     """An error in one line."""
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - as above
+        text = "(it cannot be shown)"
+    return f"{name}: {text}" if text else name
