@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, SupportsIndex
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from colorsched.core.handle import CLAIM, Handle, HandOver
 from colorsched.errors import RuntimeShutdown
+from colorsched.executors.slots.inside import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from colorsched.core.slots import Slot
     from colorsched.errors import WorkerLost
     from colorsched.events import Ticket
-    from colorsched.executors.slots.inside import Outcome
 
 
 def _positive(_record: object, attribute: Any, value: object) -> None:
@@ -126,6 +126,10 @@ class Again(SlotHandle):
         return bool(jobs)
 
 
+#: The answer of a slot that did not answer.
+NOTHING = Answer(b"", [], [], {}, bound=False)
+
+
 @define(eq=False)
 class Job:
     """A callback on its way through slots."""
@@ -156,8 +160,7 @@ class Batch:
     color: ColorQueue
     slot: Slot
     jobs: list[Job]
-    outcomes: list[Outcome] = Factory(list)
-    bound: bool = False
+    answer: Answer = NOTHING
     lost: str | None = None
     """How the slot was lost, if it was."""
     came: tuple[int, int] | None = None

@@ -182,7 +182,7 @@ class Slots:
     def _take_answer(self, batch: Batch, future: Future[Any]) -> ColorQueue | None:
         """Take the answer of a batch. What its slot is to run next."""
         try:
-            batch.outcomes, batch.bound = future.result()
+            batch.answer = future.result()
         except (BrokenExecutor, CancelledError) as error:
             batch.came = self._engine.came(self._engines[batch.slot])
             self._lose(batch, error)
@@ -190,7 +190,7 @@ class Slots:
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on
             batch.failed = error
         with self._lock:
-            self.lines.remember(cast("Placed", batch.color), bound=batch.bound)
+            self.lines.remember(cast("Placed", batch.color), bound=batch.answer.bound)
         color = self._next(batch.slot)
         self._hand_back(batch)
         return color
@@ -215,7 +215,7 @@ class Slots:
     def _settle(self, batch: Batch) -> None:
         """The first step of a batch's color after its answer."""
         color: Any = batch.color
-        done = len(batch.outcomes)
+        done = len(batch.answer.kinds)
         again = self.settler.settle(batch)
         if batch.lost is not None:
             if batch.came != (0, 0):

@@ -20,7 +20,6 @@ from colorsched.ports import here
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from colorsched.executors.slots.inside import Outcome
     from colorsched.executors.slots.jobs import Batch, Job
     from colorsched.executors.slots.travel import Travel
 
@@ -53,9 +52,17 @@ class Settler:
 
     def settle(self, batch: Batch) -> list[Job]:
         """Tell the outcomes of a batch. The jobs that are to run (again), in order."""
-        for job, outcome in zip(batch.jobs, batch.outcomes, strict=False):
-            self._told(batch, job, outcome)
-        rest = batch.jobs[len(batch.outcomes) :]
+        answer = batch.answer
+        posts = answer.posts
+        for place, (job, kind, data) in enumerate(
+            zip(batch.jobs, answer.kinds, answer.data, strict=False)
+        ):
+            if kind == PLAIN and place not in posts and not isinstance(job.fn, Ticket):
+                if job.future is not None:
+                    job.future.set_result(data)
+            else:
+                self._told(batch, job, place)
+        rest = batch.jobs[len(answer.kinds) :]
         if batch.lost is not None:
             return self._lost(batch, rest)
         if batch.failed is not None:
@@ -66,21 +73,21 @@ class Settler:
 
     # -- outcomes ---------------------------------------------------------------------------------
 
-    def _told(self, batch: Batch, job: Job, outcome: Outcome) -> None:
+    def _told(self, batch: Batch, job: Job, place: int) -> None:
+        answer = batch.answer
+        result = answer.data[place]
+        kind = answer.kinds[place]
         error: BaseException | None = None
-        result: Any = None
         try:
-            if outcome.kind == FAILED:
-                error = self._error(job, outcome)
-            else:
-                result = outcome.data
-                if outcome.kind != PLAIN:
-                    result = self.travel.unpack(result)
+            if kind == FAILED:
+                error = self._error(job, result)
+            elif kind != PLAIN:
+                result = self.travel.unpack(result)
         except Exception as trouble:  # noqa: BLE001 - whatever unpickling raises is for who waits
             error = CannotTravel(f"the outcome of {job.name} cannot be read here: {trouble!r}")
-        before, here.ticket = here.ticket, self._tell(batch, job, outcome, error)
+        before, here.ticket = here.ticket, self._tell(batch, job, place, error)
         try:
-            for key, call, name in outcome.posts:
+            for key, call, name in answer.posts.get(place, ()):
                 try:
                     self.post(self.travel.unpack(key), call, name)
                 except RuntimeShutdown as late:
@@ -92,8 +99,8 @@ class Settler:
         finally:
             here.ticket = before
 
-    def _error(self, job: Job, outcome: Outcome) -> BaseException:
-        packed, text, trace = self.travel.unpack(outcome.data)
+    def _error(self, job: Job, failure: Any) -> BaseException:
+        packed, text, trace = self.travel.unpack(failure)
         if packed is None:
             error: BaseException = CannotTravel(
                 f"{job.name} raised {text}; the error itself cannot be sent back from its slot"
@@ -105,13 +112,14 @@ class Settler:
         return error
 
     def _tell(
-        self, batch: Batch, job: Job, outcome: Outcome, error: BaseException | None
+        self, batch: Batch, job: Job, place: int, error: BaseException | None
     ) -> Ticket | None:
         """Tell the observer that it ran. Its ticket, if there is one."""
         ticket = job.fn
         if not isinstance(ticket, Ticket):
             return None
-        ran = Ran(slot=batch.slot.index, began=outcome.began, ended=outcome.ended)
+        began, ended = batch.answer.times[place : place + 2]
+        ran = Ran(slot=batch.slot.index, began=began, ended=ended)
         ticket.observer.ran(ticket, ran, error)
         return ticket
 
