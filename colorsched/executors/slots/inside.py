@@ -230,7 +230,7 @@ def run_batch(order: Order) -> Answer:
 
 def _run(travel: Travel, call: Any) -> tuple[int, Any]:
     try:
-        fn, args, kwargs, context = travel.unpack(call)
+        fn, args, kwargs, context = travel.unpack_call(call)
     except Exception as error:  # noqa: BLE001 - whatever unpickling raises is for the poster
         reason = CannotTravel(
             f"a callback could not be loaded in its slot: {describe(error)}. What it is made of "

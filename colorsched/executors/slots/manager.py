@@ -124,6 +124,7 @@ class Slots:
         """Make a batch of the slot's callbacks at the head of a color's queue, if there are any."""
         jobs: list[Job] = []
         room = BATCH_BYTES
+        size = self.settler.travel.size
         while len(jobs) < color.size and room > 0:
             queue = _head(color)
             if not queue or not isinstance(queue[0], SlotHandle):
@@ -135,7 +136,7 @@ class Slots:
                 found = found[:rest]
             jobs += found
             for job in found:
-                room -= len(job.call) if isinstance(job.call, bytes) else 0
+                room -= size(job.call)
         return Batch(color, slot, jobs) if jobs else None
 
     def _send(self, batch: Batch) -> Future[Any] | None:

@@ -176,7 +176,7 @@ class Settler:
             if ticket is not None:
                 ticket.observer.dropped(ticket, "lost")
             if job.retry is not None and job.retry.dead_letter is not None:
-                fn, args, kwargs, _ = self.travel.unpack(job.call)
+                fn, args, kwargs, _ = self.travel.unpack_call(job.call)
                 letter = DeadLetter(
                     batch.color.key, fn, args, kwargs, job.losses + job.starts, error
                 )
