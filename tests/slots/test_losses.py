@@ -19,8 +19,6 @@ from support import PATIENCE_SECONDS, Gate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slots.lanes import Call
-
 
 @pytest.fixture(autouse=True)
 def _no_state_is_left() -> Iterator[None]:
@@ -36,8 +34,6 @@ def result(future: Future[Any]) -> Any:
 
 def error(future: Future[Any]) -> BaseException | None:
     return future.exception(PATIENCE_SECONDS)
-
-
 
 
 # -- one slot, lost at each moment ------------------------------------------------------------

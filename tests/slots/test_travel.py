@@ -55,8 +55,7 @@ class Mute:
 
 def test_a_call_goes_there_and_is_the_same() -> None:
     packed = pack_call(PICKLE, slot_functions.add, (1,), {"right": 2})
-    assert isinstance(packed, bytes)
-    fn, args, kwargs, context = PICKLE.unpack(packed)
+    fn, args, kwargs, context = PICKLE.unpack_call(packed)
     assert fn is slot_functions.add
     assert (args, kwargs, context) == ((1,), {"right": 2}, None)
 

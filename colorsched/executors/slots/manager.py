@@ -14,7 +14,7 @@ from colorsched.core.handle import InnerHandle
 from colorsched.core.queue import ColorQueue
 from colorsched.core.slots import BATCH_BYTES, BATCH_SECONDS, PATIENCE, Lines, next_size
 from colorsched.errors import InternalError, WorkerLost
-from colorsched.executors.slots.inside import Order, drop_state, run_batch
+from colorsched.executors.slots.inside import Answer, Order, drop_state, run_batch
 from colorsched.executors.slots.jobs import Again, Batch, SlotHandle
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class Slots:
         """Make a batch of the slot's callbacks at the head of a color's queue, if there are any."""
         jobs: list[Job] = []
         room = BATCH_BYTES
+        size = self.settler.travel.size
         while len(jobs) < color.size and room > 0:
             queue = _head(color)
             if not queue or not isinstance(queue[0], SlotHandle):
@@ -137,7 +138,7 @@ class Slots:
                 found = found[:rest]
             jobs += found
             for job in found:
-                room -= len(job.call) if isinstance(job.call, bytes) else 0
+                room -= size(job.call)
         return Batch(color, slot, jobs, self._now()) if jobs else None
 
     def _send(self, batch: Batch) -> Future[Any] | None:
@@ -192,7 +193,10 @@ class Slots:
         """Take the answer of a batch. What its slot is to run next."""
         batch.arrived = self._now()
         try:
-            batch.outcomes, batch.bound = future.result()
+            answer = future.result()
+            if not isinstance(answer, Answer):
+                raise TypeError(f"the executor of a slot gave {answer!r} for the answer of a batch")
+            batch.answer = answer
         except (BrokenExecutor, CancelledError) as error:
             batch.came = self._came(batch)
             self._lose(batch, error)
@@ -200,7 +204,7 @@ class Slots:
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on
             batch.failed = error
         with self._lock:
-            self.lines.remember(cast("Placed", batch.color), bound=batch.bound)
+            self.lines.remember(cast("Placed", batch.color), bound=batch.answer.bound)
         color = self._next(batch.slot)
         self._hand_back(batch)
         return color
@@ -230,7 +234,7 @@ class Slots:
     def _settle(self, batch: Batch) -> None:
         """The first step of a batch's color after its answer."""
         color: Any = batch.color
-        done = len(batch.outcomes)
+        done = len(batch.answer.kinds)
         again = self.settler.settle(batch)
         if batch.lost is not None:
             if batch.came != (0, 0):
