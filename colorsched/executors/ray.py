@@ -14,13 +14,14 @@ import socket
 import threading
 import time
 from collections import Counter
+from concurrent.futures import wait
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 from colorsched.errors import ClusterUnreachable, MissingExtra
 from colorsched.executors.ray_actor import LaneActor
-from colorsched.executors.ray_lane import Lane
+from colorsched.executors.ray_lane import SECONDS_TO_END, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,9 @@ HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 
 class RayCluster:
     """A connection to a Ray cluster, that makes lanes in it. Use :meth:`connect`.
 
+    Do not call ``ray.shutdown()`` while it is open. Its lanes are lost then, if Ray does not end
+    the process at once, which it may if it is used while it is shut down.
+
     Example::
 
         with RayCluster.connect(lanes=2) as cluster:
@@ -52,7 +56,7 @@ class RayCluster:
 
     """
 
-    def __init__(self, connection: str, *, lane_cpus: float, start_seconds: float) -> None:
+    def __init__(self, connection: object, *, lane_cpus: float, start_seconds: float) -> None:
         import ray
 
         self._connection = connection
@@ -142,8 +146,12 @@ class RayCluster:
             if self._closed:
                 return
             self._closed = True
-        for lane in tuple(self._lanes):
+        lanes = tuple(self._lanes)
+        # Kept until Ray has been shut down: to let go of an answer while it is ends the process.
+        answers = [answer for lane in lanes for answer in tuple(lane.unanswered)]
+        for lane in lanes:
             lane.give_up("the connection to the cluster was closed")
+        wait(answers, SECONDS_TO_END)
         self.later(lambda: None)  # so that the thread sees it
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -151,7 +159,7 @@ class RayCluster:
 
     def is_connected(self) -> bool:
         """Tell whether this process still has the connection that this was made with."""
-        return _connection() == self._connection
+        return _connection() is self._connection
 
     def forget(self, lane: Lane) -> None:
         """Look after a lane no more: it has ended."""
@@ -200,12 +208,12 @@ class _Shared:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users: Counter[str] = Counter()
-        self._made = ""
-        """The connection that was made here; empty: there is none, or it is somebody else's."""
+        self._users: Counter[object] = Counter()
+        self._made: object = None
+        """The connection that was made here; None: there is none, or it is somebody else's."""
 
-    def enter(self, address: str | None, *, cpus: int) -> str:
-        """Connect if there is no connection; return its name."""
+    def enter(self, address: str | None, *, cpus: int) -> object:
+        """Connect if there is no connection; return what stands for it."""
         try:
             import ray
         except ImportError as error:
@@ -218,7 +226,7 @@ class _Shared:
             self._users[connection] += 1
             return connection
 
-    def leave(self, connection: str) -> None:
+    def leave(self, connection: object) -> None:
         """Disconnect if the connection was made here, and nobody else uses it."""
         import ray
 
@@ -227,22 +235,24 @@ class _Shared:
             if self._users[connection] > 0:
                 return
             del self._users[connection]
-            if connection == self._made == _connection():
-                ray.shutdown()
+            if connection is self._made:
+                self._made = None
+                if connection is _connection():
+                    ray.shutdown()
 
 
 _shared = _Shared()
 
 
-def _connection() -> str:
-    """Return a name for the connection that this process has to Ray now; empty if it has none."""
+def _connection() -> object:
+    """Return what stands for the connection that this process has to Ray now; None without one.
+
+    Ray's public names for it are asked of its core, which ends the process when it is asked while
+    another thread shuts it down.
+    """
     import ray
 
-    if not ray.is_initialized():
-        return ""
-    # The node alone may be the same after a reconnection, and the job in another cluster.
-    context = ray.get_runtime_context()
-    return f"{context.get_node_id()} {context.get_job_id()}"
+    return ray._private.worker.global_worker.node if ray.is_initialized() else None
 
 
 def _cpus_of_nodes() -> list[float]:

@@ -39,10 +39,6 @@ SECONDS_TO_END = 5.0
 SECONDS_BETWEEN_SIGNS = 2.0
 
 
-#: Why a lane is given up when Ray was shut down under it.
-GONE = "this process is no longer connected to Ray"
-
-
 class LaneLost(BrokenExecutor):
     """The actor behind a lane is gone, or never was; the text says which, where, and why.
 
@@ -91,6 +87,7 @@ class Lane(Executor):
 
     Attributes:
         place: where the actor runs; None until it does.
+        unanswered: what the actor was asked, and has not answered.
 
     """
 
@@ -108,6 +105,7 @@ class Lane(Executor):
         self._due = time.monotonic() + home.start_seconds
         """When the actor must have started, or ended, or is to give a sign of life."""
         self.place: Place | None = None
+        self.unanswered: set[Future[Any]] = set()
         self._ask(actor.place, (), self._started)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -148,7 +146,7 @@ class Lane(Executor):
     def look(self, now: float) -> None:
         """Do what is due; give the lane up if Ray is gone. Called from time to time."""
         if not self._home.is_connected():
-            self.give_up(GONE)
+            self.give_up("this process is no longer connected to Ray")
         elif now < self._due:
             return
         elif self._ending:
@@ -188,8 +186,7 @@ class Lane(Executor):
                 self._ask(self._actor.run, wanted, partial(self._answered, call))
                 return
             except _NotConnected:
-                self.give_up(GONE)
-                return
+                return  # the next look finds it so
             # What can't be pickled is the caller's to hear, as from other executors: in the future.
             except Exception as error:  # noqa: BLE001 - pickling runs code of the arguments' classes
                 if self._is_over(call):
@@ -302,7 +299,12 @@ class Lane(Executor):
             answer = method.remote(*args).future()
         except RayError as error:
             raise _NotConnected from error
-        answer.add_done_callback(lambda done: self._home.later(partial(answered, done)))
+        self.unanswered.add(answer)
+        answer.add_done_callback(lambda done: self._home.later(partial(self._take, done, answered)))
+
+    def _take(self, answer: Future[Any], answered: Callable[[Future[Any]], None]) -> None:
+        self.unanswered.discard(answer)
+        answered(answer)
 
     def _kill(self) -> None:
         import ray
