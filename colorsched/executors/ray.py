@@ -6,6 +6,7 @@ last to leave ends it; one that was there before is used as it is, and left.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
@@ -78,6 +79,8 @@ class RayCluster:
         self.later = self._todo.put
         self._thread = threading.Thread(target=self._serve, name="colorsched-ray", daemon=True)
         self._thread.start()
+        # Before Ray's own, which was registered earlier: see close.
+        atexit.register(self.close)
 
     @classmethod
     def connect(
@@ -132,7 +135,7 @@ class RayCluster:
         with self._lock:
             if self._closed or not self.is_connected():
                 raise RuntimeError("this connection to a Ray cluster has ended: make a new one")
-            lane = Lane(index, self._actor.remote(), self)
+            lane = Lane(index, self._actor.remote, self)
             self._lanes.add(lane)
         return lane
 
@@ -146,6 +149,7 @@ class RayCluster:
             if self._closed:
                 return
             self._closed = True
+        atexit.unregister(self.close)
         lanes = tuple(self._lanes)
         # Kept until Ray has been shut down: to let go of an answer while it is ends the process.
         answers = [answer for lane in lanes for answer in tuple(lane.unanswered)]

@@ -91,9 +91,10 @@ class Lane(Executor):
 
     """
 
-    def __init__(self, index: int, actor: Any, home: Home) -> None:
+    def __init__(self, index: int, make_actor: Callable[[], Any], home: Home) -> None:
         self._name = f"lane {index}"
-        self._actor = actor
+        self._make_actor = make_actor
+        self._actor = make_actor()
         self._home = home
         self._lock = threading.Lock()
         self._waiting: deque[Call] = deque()
@@ -106,7 +107,7 @@ class Lane(Executor):
         """When the actor must have started, or ended, or is to give a sign of life."""
         self.place: Place | None = None
         self.unanswered: set[Future[Any]] = set()
-        self._ask(actor.place, (), self._started)
+        self._ask(self._actor.place, (), self._started)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Schedule a call; it, its arguments and its result travel by Ray's cloudpickle.
@@ -173,10 +174,29 @@ class Lane(Executor):
         """Begin to send calls: the actor runs."""
         error = place.exception()
         if error is not None:
-            self._lose(f"{self._describe()} could not start: {_last_line(error)}", error)
+            if not self._starts_again(error):
+                self._lose(f"{self._describe()} could not start: {_last_line(error)}", error)
             return
         self.place = place.result()
         self._send()
+
+    def _starts_again(self, error: BaseException) -> bool:
+        """Make another actor, if this one got no further than to its node, and there is time.
+
+        For some seconds after a node died, Ray may put actors there. Nothing was sent to this one.
+        """
+        from ray import exceptions
+
+        if not isinstance(error, exceptions.RayActorError) or error.actor_init_failed:
+            return False
+        with self._lock:
+            if self._lost is not None or self._ending or time.monotonic() >= self._due:
+                return False
+        if not self._home.is_connected():
+            return False
+        self._actor = self._make_actor()
+        self._ask(self._actor.place, (), self._started)
+        return True
 
     def _send(self) -> None:
         """Give the actor its next call, if it is free; end it if there will be none."""

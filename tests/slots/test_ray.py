@@ -297,9 +297,10 @@ if __name__ == "__main__":
         import ray
     print(type(future.exception(60)).__name__)
     print(ray.is_initialized())
-    with RayCluster.connect() as cluster:
-        print(cluster.make_lane(0).submit(len, "abc").result(60))
-    print(ray.is_initialized())
+    # This one is left open, and its lane busy.
+    lane = RayCluster.connect().make_lane(0)
+    print(lane.submit(len, "abc").result(60))
+    lane.submit(signal.pause)
 """
 LOCAL_PRINTS = """\
 2 42
@@ -307,7 +308,6 @@ True
 LaneLost
 False
 3
-False
 """
 
 
@@ -401,14 +401,27 @@ class FakeActor:
 class Stage:
     """A lane over a fake actor that runs, and its home."""
 
-    start_seconds = 1.0
+    start_seconds = 1000.0
 
     def __init__(self) -> None:
-        self.actor = FakeActor()
+        self.actors: list[FakeActor] = []
         self.connected = True
         self.forgotten: list[Lane] = []
-        self.lane = Lane(0, self.actor, self)
-        self.actor.place.asked[0].set_result(Place(1, "here", "node"))
+        self.lane = Lane(0, self.make_actor, self)
+
+    @classmethod
+    def started(cls) -> Stage:
+        stage = cls()
+        stage.actor.place.asked[0].set_result(Place(1, "here", "node"))
+        return stage
+
+    @property
+    def actor(self) -> FakeActor:
+        return self.actors[-1]
+
+    def make_actor(self) -> FakeActor:
+        self.actors.append(FakeActor())
+        return self.actor
 
     def is_connected(self) -> bool:
         return self.connected
@@ -435,7 +448,7 @@ class TestRareAnswers:
     def test_an_actor_that_cannot_be_asked_is_killed_before_its_call_fails(
         self, killed: list[object]
     ) -> None:
-        stage = Stage()
+        stage = Stage.started()
         future = stage.lane.submit(len, "abc")
         stage.actor.run.asked[0].set_exception(
             exceptions.ActorUnavailableError("socket closed", None)
@@ -446,8 +459,26 @@ class TestRareAnswers:
         with pytest.raises(LaneLost, match="may or may not have been executed"):
             future.result(0)
 
-    def test_an_answer_that_comes_after_all_changes_nothing(self, killed: list[object]) -> None:
+    def test_an_actor_put_on_a_dead_node_is_made_again(self, killed: list[object]) -> None:
         stage = Stage()
+        future = stage.lane.submit(len, "abc")
+        stage.actor.place.asked[0].set_exception(exceptions.ActorDiedError())
+        assert len(stage.actors) == 2
+        stage.actor.place.asked[0].set_result(Place(1, "here", "node"))
+        stage.actor.run.asked[0].set_result(3)
+        assert future.result(0) == 3
+
+    def test_an_actor_that_fails_to_begin_is_not(self, killed: list[object]) -> None:
+        stage = Stage()
+        future = stage.lane.submit(len, "abc")
+        failed = exceptions.RayTaskError("__init__", "ImportError: no colorsched", ImportError())
+        stage.actor.place.asked[0].set_exception(exceptions.ActorDiedError(failed))
+        with pytest.raises(LaneLost, match="could not start: ImportError: no colorsched") as caught:
+            future.result(0)
+        assert not caught.value.may_have_run
+
+    def test_an_answer_that_comes_after_all_changes_nothing(self, killed: list[object]) -> None:
+        stage = Stage.started()
         future = stage.lane.submit(len, "abc")
         stage.connected = False
         stage.lane.look(0.0)
@@ -458,7 +489,7 @@ class TestRareAnswers:
         assert killed == []  # nobody is there to be told
 
     def test_an_actor_that_does_not_end_is_killed(self, killed: list[object]) -> None:
-        stage = Stage()
+        stage = Stage.started()
         stage.lane.shutdown(wait=False)
         stage.lane.look(0.0)
         assert killed == []
@@ -467,7 +498,7 @@ class TestRareAnswers:
         stage.lane.shutdown()  # and this does not wait for ever
 
     def test_nothing_is_sent_without_a_connection(self, killed: list[object]) -> None:
-        stage = Stage()
+        stage = Stage.started()
         stage.connected = False
         future = stage.lane.submit(len, "abc")
         stage.lane.look(0.0)
