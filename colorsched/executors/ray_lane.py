@@ -284,7 +284,7 @@ class Lane(Executor):
         for call in waiting:
             if call.future.set_running_or_notify_cancel():
                 call.future.set_exception(_lane_lost(text, cause, may_have_run=False))
-        self._end()
+        self._done()
 
     def _ask_to_end(self) -> None:
         """Ask the actor to end when it has nothing to do, as it has; exit handlers run there."""
@@ -299,6 +299,9 @@ class Lane(Executor):
     def _end(self) -> None:
         """Kill the actor if it is not dead yet, and be done with it."""
         self._kill()
+        self._done()
+
+    def _done(self) -> None:
         self._home.forget(self)
         self._ended.set()
 
