@@ -102,6 +102,8 @@ class Runtime:
         ValueError: ``workers`` or ``max_workers`` is out of range; there is no such executor, or an
             option that is not for it.
         NoSlots: the executor cannot be had on this interpreter.
+        MissingExtra: it needs a package that is not installed.
+        ClusterUnreachable: no Ray cluster answers at the address.
 
     >>> with Runtime() as rt:
     ...     for word in ("one", "two", "three"):

@@ -198,7 +198,8 @@ class Slots:
                 raise TypeError(f"the executor of a slot gave {answer!r} for the answer of a batch")
             batch.answer = answer
         except (BrokenExecutor, CancelledError) as error:
-            batch.came = self._came(batch)
+            sent = getattr(error, "may_have_run", True)  # an engine may know better
+            batch.came = self._came(batch) if sent else (0, 0)
             self._lose(batch, error)
             return None
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on

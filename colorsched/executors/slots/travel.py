@@ -10,7 +10,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from colorsched.errors import CannotTravel
+from colorsched.errors import CannotTravel, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,12 +97,9 @@ class Cloudpickle(Pickle):
 
     def __init__(self) -> None:
         try:
-            import cloudpickle  # type: ignore[import-not-found,unused-ignore]  # an extra of its own
+            import cloudpickle
         except ModuleNotFoundError as error:
-            raise CannotTravel(
-                "travel='cloudpickle' needs the package cloudpickle: "
-                'pip install "colorsched[cloudpickle]"'
-            ) from error
+            raise MissingExtra("cloudpickle", extra="cloudpickle") from error
         self._dumps = cloudpickle.dumps
 
     def pack(self, thing: Any) -> bytes:
@@ -146,7 +143,7 @@ def travel_by(name: str) -> Travel:
 
     Raises:
         ValueError: there is none of that name.
-        CannotTravel: it needs a package that is not installed.
+        MissingExtra: it needs a package that is not installed.
 
     """
     make = WAYS.get(name)
