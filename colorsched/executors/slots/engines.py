@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Future
 
     MakesLane = Callable[[], Executor]
 
@@ -24,8 +25,12 @@ class Engine(Protocol):
         """Make all slots."""
         ...
 
+    def starting(self, lane: Executor) -> Future[Any] | None:
+        """Done when a new slot can take a batch, or never will. None: it can wait there as well."""
+        ...
+
     def replace(self, index: int) -> Executor | None:
-        """Make one in the place of one that was lost; None: that cannot be done.
+        """Make one in the place of one that was lost, and can be used; None: that cannot be done.
 
         Raises:
             Exception: it cannot be done now.
@@ -60,6 +65,9 @@ class MadeLanes:
                 lane.shutdown(wait=False)
             raise
         return lanes
+
+    def starting(self, lane: Executor) -> Future[Any] | None:
+        return None
 
     def replace(self, index: int) -> Executor | None:
         return _checked(self._makers[index]())

@@ -83,6 +83,11 @@ class Slots:
         self.lost = 0
         scheduler.hand_over = self.take
         scheduler.slots = self
+        for slot, lane in self._engines.items():
+            starting = engine.starting(lane)
+            if starting is not None:
+                slot.busy = True
+                starting.add_done_callback(partial(self._started, slot))
 
     # -- out ------------------------------------------------------------------------------------
 
@@ -279,12 +284,22 @@ class Slots:
             self._hand_back(batch)
             self._do_without(slot, none_left)
 
-    def _replace(self, slot: Slot, batch: Batch) -> None:
+    def _started(self, slot: Slot, starting: Future[Any]) -> None:
+        """A slot that took its time to start can be used, or it cannot start."""
+        error = CancelledError() if starting.cancelled() else starting.exception()
+        if error is None:
+            self._run(slot, self._next(slot))
+        elif not self._ending:
+            log.warning("slot %d does not start: %s", slot.index, error)
+            self._doors.thread(partial(self._replace, slot, None), "colorsched-slot")
+
+    def _replace(self, slot: Slot, batch: Batch | None) -> None:
         """Make a new engine for a slot, and let it go on."""
-        if batch.came == (0, 0):
-            # It died of itself. Perhaps it cannot even start: not so fast.
-            self._doors.parker().park(PAUSES[1])
-        self._hand_back(batch)
+        if batch is not None:
+            if batch.came == (0, 0):
+                # It died of itself. Perhaps it cannot even start: not so fast.
+                self._doors.parker().park(PAUSES[1])
+            self._hand_back(batch)
         # Here, since whoever finds an engine broken may be one of its own threads.
         _shut_down(self._engines[slot])
         why: object = None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colorsched.executors.ray.cluster import RayCluster
 from colorsched.executors.slots.engines import MadeLanes, usable_cores
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
 
 class RayLanes(MadeLanes):
@@ -27,6 +27,16 @@ class RayLanes(MadeLanes):
         except BaseException:
             self._cluster.close()
             raise
+
+    def starting(self, lane: Executor) -> Future[Any]:
+        # It may have to wait for a place; who goes there meanwhile would wait with it.
+        return lane.submit(int)
+
+    def replace(self, index: int) -> Executor | None:
+        lane = super().replace(index)
+        assert lane is not None
+        self.starting(lane).result()
+        return lane
 
     def close(self) -> None:
         self._cluster.close()
