@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 FULL = 0.85
 """A resource that is busy for this share of the time is the limit."""
 
+OVER_AND_OVER = 5
+"""Steals a callback; a color that is stolen this often is stolen from thieves."""
+
 
 @frozen(kw_only=True)
 class Spent:
@@ -76,6 +79,8 @@ class Outcome:
         A single resource that is in use nearly all the time; else the workers themselves, if they
         are; else what they lose most of their time to.
         """
+        if self.steals > OVER_AND_OVER * self.callbacks:
+            return "steals from thieves"
         name, share = max(self.busy.items(), key=lambda item: item[1])
         if share >= FULL and not (name == "hottest color" and self.workers == 1):
             return name
