@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -37,7 +36,7 @@ class Calibration:
 
 
 def calibrate(settings: Settings, interpreter: Interpreter, *, cores: int) -> Calibration:
-    """Measure every cost in fresh processes, and take the medians.
+    """Measure every cost in fresh processes, and take the quickest: neighbors only slow.
 
     Raises:
         RuntimeError: if one of the measurements failed.
@@ -72,7 +71,7 @@ def calibrate(settings: Settings, interpreter: Interpreter, *, cores: int) -> Ca
 
 
 class Measured:
-    """The medians of what was measured."""
+    """The quickest of what was measured."""
 
     def __init__(self, outcomes: Mapping[str, Outcome]) -> None:
         self._answers: dict[str, list[dict[str, Any]]] = {
@@ -80,12 +79,12 @@ class Measured:
         }
 
     def value(self, label: str, name: str) -> float:
-        """The median of one of the figures."""
-        return statistics.median(answer[name] for answer in self._answers[label])
+        """The least of one of the figures."""
+        return min(answer[name] for answer in self._answers[label])
 
     def each(self, label: str, name: str = "seconds") -> float:
-        """The median of seconds for one unit of work."""
-        return statistics.median(answer[name] / answer["count"] for answer in self._answers[label])
+        """The least seconds for one unit of work."""
+        return min(answer[name] / answer["count"] for answer in self._answers[label])
 
 
 def costs_of(measured: Measured, *, gil: bool, threads: int) -> Calibration:

@@ -80,4 +80,6 @@ def sweep(load: Load, costs: Costs, *, workers: Sequence[int], seed: int) -> Cur
 
 def sweep_slots(load: Load, costs: SlotCosts, *, slots: Sequence[int], seed: int) -> Curve:
     """Slots, each with a processor of its own."""
-    return Curve(load, [SlotSimulation(load, costs, slots=count, seed=seed).run() for count in slots])
+    return Curve(
+        load, [SlotSimulation(load, costs, slots=count, seed=seed).run() for count in slots]
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.simulation.engine import Thread
 
 
-STORM = 50
+STORM = 10
 """A run ends early after so many steals a callback: it has shown that colors are stolen from thieves
 over and over before they run."""
 
