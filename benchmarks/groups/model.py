@@ -232,8 +232,8 @@ def _remedies(settings: Settings, report: Report, costs: Costs) -> None:
             cells.append(f"{many.rate / one.rate:.1f} ({many.limit()})")
         rows.append(cells)
     report.add(
-        f"speed-up of {WORKERS[-1]} workers, and the limit, if a thief kept the color it runs first "
-        "to itself, or a lap began without a look at every lane",
+        f"speed-up of {WORKERS[-1]} workers, and the limit, if a thief kept the color that it runs "
+        "first to itself, or a lap began without a look at every lane",
         table(["", *heads], rows),
     )
 

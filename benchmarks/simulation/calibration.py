@@ -80,11 +80,11 @@ class Measured:
 
     def value(self, label: str, name: str) -> float:
         """The least of one of the figures."""
-        return min(answer[name] for answer in self._answers[label])
+        return min(float(answer[name]) for answer in self._answers[label])
 
     def each(self, label: str, name: str = "seconds") -> float:
         """The least seconds for one unit of work."""
-        return min(answer[name] / answer["count"] for answer in self._answers[label])
+        return min(float(answer[name]) / float(answer["count"]) for answer in self._answers[label])
 
 
 def costs_of(measured: Measured, *, gil: bool, threads: int) -> Calibration:

@@ -9,8 +9,8 @@ from attrs import frozen
 class Costs:
     """One interpreter on one machine.
 
-    What idle workers do again and again (``spin``, ``seek``, ``lap``, ``lock``) must take some time,
-    or simulated time would stand still.
+    What idle workers do again and again (``spin``, ``seek``, ``lap``, ``lock``) must take some
+    time, or simulated time would stand still.
 
     Where they come from: ``benchmarks.workloads.calibrating`` measures each alone, in a runtime
     that is not doing what it is later compared with.

@@ -15,6 +15,9 @@ Thread: TypeAlias = Generator["float | None", None, None]
 """Yields the seconds of processor time that its next step takes; less than zero to sleep so long;
 None to sleep until woken."""
 
+Asking: TypeAlias = Generator["float | None", None, bool]
+"""A part of a thread that finds something out."""
+
 GIVE_WAY = -1e-9
 """The shortest sleep: whoever waits for the interpreter lock has it first."""
 

@@ -126,6 +126,11 @@ class Lanes:
         """Where posters from outside put a color: by the hash of its key."""
         return self.lanes[hash((self._seed, color)) % len(self.lanes)]
 
+    def ready_at_home(self, color: int) -> None:
+        """A color is ready before anybody runs."""
+        self.idle[color] = False
+        self.put(self.home(color), color)
+
     def ready_from_outside(self, color: int) -> tuple[float, bool]:
         """Put a color among the ready of its home. The seconds, and whether to give way."""
         home = self.home(color)

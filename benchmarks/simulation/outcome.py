@@ -1,4 +1,4 @@
-"""What a simulated run gave: how long it took, where the workers' time went, and what was the limit."""
+"""What a simulated run gave: how long it took, where the time went, and what was the limit."""
 
 from __future__ import annotations
 

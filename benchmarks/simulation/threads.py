@@ -15,15 +15,15 @@ from benchmarks.simulation.outcome import Outcome, Spent
 from colorsched.core.policy import SECONDS_BETWEEN_POLLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from benchmarks.simulation.costs import Costs
-    from benchmarks.simulation.engine import Thread
+    from benchmarks.simulation.engine import Asking, Thread
 
 
 STORM = 10
-"""A run ends early after so many steals a callback: it has shown that colors are stolen from thieves
-over and over before they run."""
+"""A run ends early after so many steals a callback: it has shown that colors are stolen from
+thieves over and over before they run."""
 
 
 class Simulation:
@@ -72,33 +72,36 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Run to the last callback."""
-        load, engine, lanes = self._load, self._engine, self._lanes
+        engine, lanes = self._engine, self._lanes
         for lane in lanes.lanes:
             lane.thread = self._work(lane)
             engine.start(lane.thread)
+        self._begin()
+        engine.run()
+        if self._left and not self._engine.stopped:
+            raise RuntimeError(f"the model came to rest with {self._left} callbacks left")
+        return self._outcome()
+
+    def _begin(self) -> None:
+        """What is there at the start: posters, the first callbacks, or the first requests."""
+        load, engine, lanes = self._load, self._engine, self._lanes
         if load.source is Source.POSTERS:
             for number in range(load.posters):
                 engine.start(self._post(self._keys[number :: load.posters]))
         elif load.source is Source.CHAINS:
             for color, waiting in enumerate(lanes.pending):
                 if waiting:
-                    lanes.idle[color] = False
-                    lanes.put(lanes.home(color), color)
+                    lanes.ready_at_home(color)
         elif load.source is Source.HOPS:
             for _ in range(min(load.tokens, load.callbacks)):
                 color = next(self._hops)
                 lanes.pending[color] += 1
                 if lanes.idle[color]:
-                    lanes.idle[color] = False
-                    lanes.put(lanes.home(color), color)
+                    lanes.ready_at_home(color)
         else:
             self._requests.extend((0.0, next(self._hops)) for _ in range(load.colors))
             self._network = self._serve()
             engine.start(self._network)
-        engine.run()
-        if self._left and not self._engine.stopped:
-            raise RuntimeError(f"the model came to rest with {self._left} callbacks left")
-        return self._outcome()
 
     # -- a worker's life ----------------------------------------------------------------------
 
@@ -110,7 +113,7 @@ class Simulation:
                 continue
             yield from self._rest(lane)
 
-    def _steal(self, lane: Lane) -> Iterator[float | None]:
+    def _steal(self, lane: Lane) -> Asking:
         """Look at the other lanes, one after the other, and take from the first with a color."""
         lanes, costs = self._lanes, self._costs
         count = len(lanes.lanes)
@@ -134,7 +137,7 @@ class Simulation:
         lane.search += seconds
         return seconds
 
-    def _lap(self, lane: Lane) -> Iterator[float | None]:
+    def _lap(self, lane: Lane) -> Thread:
         lanes, costs = self._lanes, self._costs
         count = len(lanes.lanes)
         if count > 1:
@@ -160,7 +163,7 @@ class Simulation:
             if self._engine.now >= lane.polled + SECONDS_BETWEEN_POLLS:
                 yield from self._look(lane)
 
-    def _turn(self, lane: Lane, color: int) -> Iterator[float | None]:
+    def _turn(self, lane: Lane, color: int) -> Thread:
         lanes, load, costs = self._lanes, self._load, self._costs
         pending = lanes.pending
         each = costs.callback
@@ -213,7 +216,7 @@ class Simulation:
                 self._network_sleeps = False
                 self._engine.wake(self._network, self._requests[0][0] - self._engine.now)
 
-    def _rest(self, lane: Lane) -> Iterator[float | None]:
+    def _rest(self, lane: Lane) -> Thread:
         lanes, costs = self._lanes, self._costs
         if not lane.found:
             lane.sleep += costs.spin
@@ -231,13 +234,8 @@ class Simulation:
         seconds = lanes.enter_sleepers(lane, polls=leads)
         lane.locked += seconds
         yield seconds
-        if lanes.any_ready():
-            awake = True
-        elif leads and self._arrived:
-            awake = True
-        else:
-            awake = lane not in lanes.sleepers
-        if not awake:
+        found = lanes.any_ready() or (leads and self._arrived)
+        if not found and lane in lanes.sleepers:
             lane.parked = True
             yield None
         seconds = lanes.leave_sleepers(lane)
@@ -257,7 +255,7 @@ class Simulation:
 
     # -- descriptors --------------------------------------------------------------------------
 
-    def _look(self, lane: Lane) -> Iterator[float | None]:
+    def _look(self, lane: Lane) -> Thread:
         """A busy worker looks at the descriptors, if nobody is there."""
         lane.polled = self._engine.now
         if not self._lanes.led:
@@ -265,7 +263,7 @@ class Simulation:
             yield from self._deliver(lane)
             self._lanes.led = False
 
-    def _deliver(self, lane: Lane) -> Iterator[float | None]:
+    def _deliver(self, lane: Lane) -> Asking:
         """Post the callbacks of the descriptors that are ready now, into this worker's lane."""
         found = [self._arrived.popleft() for _ in range(len(self._arrived))]
         seconds = self._costs.poll

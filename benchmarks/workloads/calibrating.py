@@ -102,6 +102,10 @@ def wakes(*, times: int) -> dict[str, float]:
     }
 
 
+def _nobody() -> None:
+    """Wakes no thread."""
+
+
 def _lanes(count: int) -> tuple[Scheduler, list[Lane]]:
     """A scheduler with lanes that no thread works in."""
     from colorsched.core.queue import ColorQueue
@@ -113,7 +117,7 @@ def _lanes(count: int) -> tuple[Scheduler, list[Lane]]:
         raise error
 
     scheduler = Scheduler(Doors(poller=open_poller), ColorQueue, failed)
-    return scheduler, [scheduler.add_lane(int, spare=False) for _ in range(count)]
+    return scheduler, [scheduler.add_lane(_nobody, spare=False) for _ in range(count)]
 
 
 def _steps(count: int) -> dict[str, float]:
@@ -218,7 +222,7 @@ def handoff(*, times: int) -> dict[str, float]:
 
 
 def one_object(*, times: int, threads: int) -> dict[str, float]:
-    """Threads that count references to one object up and down, which a thread that waits has made."""
+    """Threads that count the references to one object up and down; another thread made it."""
     shared = object()
 
     def touch() -> None:
@@ -237,12 +241,11 @@ def one_object(*, times: int, threads: int) -> dict[str, float]:
 def descriptors(*, count: int) -> dict[str, float]:
     """One look at so many ready descriptors, and a post for each: the poller's work alone."""
     from colorsched.core.queue import ColorQueue
-    from colorsched.ports import READ, here
+    from colorsched.ports import READ, Doors, here
     from colorsched.sources.hub import Hub
+    from colorsched.sources.poller import open_poller
 
     scheduler, (lane, *_) = _lanes(1)
-    from colorsched.ports import Doors
-    from colorsched.sources.poller import open_poller
 
     hub = Hub(Doors(poller=open_poller))
     empty = per_call(hub.look, calls=1_000)
