@@ -79,10 +79,12 @@ class Outcome:
         A single resource that is in use nearly all the time; else the workers themselves, if they
         are; else what they lose most of their time to.
         """
+        name, share = max(self.busy.items(), key=lambda item: item[1])
+        if name == "hottest color" and share >= FULL and self.workers > 1:
+            return name  # whatever else goes wrong, nothing helps as long as that is so
         if self.steals > OVER_AND_OVER * self.callbacks:
             return "steals from thieves"
-        name, share = max(self.busy.items(), key=lambda item: item[1])
-        if share >= FULL and not (name == "hottest color" and self.workers == 1):
+        if share >= FULL and name != "hottest color":
             return name
         if self.spent is None:
             return "slots"
