@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar, cas
 
 import attr
 
+from colorsched.events import told
 from colorsched.ports import here
 
 if TYPE_CHECKING:
@@ -122,12 +123,18 @@ def site_of(frame: FrameType | None) -> Site:
 _getframe = sys._getframe
 _new_site = tuple.__new__
 
+#: What need not be told again. The most frequent accesses look here before they call read or write.
+told_now = told.get
+
 
 def read(target: object, part: Hashable, name: str) -> None:
     """Report that the running callback reads ``part`` of ``target``, called ``name``.
 
     Called by the kit's instruments only, so the caller's caller is the first to look at.
     """
+    known = told_now().reads
+    if known and (id(target), part) in known:
+        return
     ticket = here.ticket
     if ticket is None:
         return
@@ -140,7 +147,10 @@ def read(target: object, part: Hashable, name: str) -> None:
         code = frame.f_code
     # Not through NamedTuple's own constructor, which takes twice as long.
     site = _new_site(Site, (code, frame.f_lasti))
-    ticket.observer.accessed(ticket, target, part, False, name, site)
+    now = ticket.observer.accessed(ticket, target, part, False, name, site)
+    if now is not None:
+        now.reads.add((id(target), part))
+        told.set(now)
 
 
 def write(target: object, part: Hashable, name: str) -> None:
@@ -148,6 +158,9 @@ def write(target: object, part: Hashable, name: str) -> None:
 
     Called by the kit's instruments only, so the caller's caller is the first to look at.
     """
+    known = told_now().writes
+    if known and (id(target), part) in known:
+        return
     ticket = here.ticket
     if ticket is None:
         return
@@ -160,7 +173,10 @@ def write(target: object, part: Hashable, name: str) -> None:
         code = frame.f_code
     # Not through NamedTuple's own constructor, which takes twice as long.
     site = _new_site(Site, (code, frame.f_lasti))
-    ticket.observer.accessed(ticket, target, part, True, name, site)
+    now = ticket.observer.accessed(ticket, target, part, True, name, site)
+    if now is not None:
+        now.writes.add((id(target), part))
+        told.set(now)
 
 
 # -- silence ----------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ _WRITES = frozenset({
     heapq.heappushpop, heapq.heapreplace,
 })  # fmt: skip
 
-_PROBES = frozenset(PROBES.values())
+_PROBES = frozenset(PROBES.values()) - {slice}  # a program may call that one, too
+_KINDS_OF_PROBES = frozenset(type(probe) for probe in _PROBES)  # all with a hash of object's own
 _READING = frozenset({
     "__contains__", "__getitem__", "count", "get", "index", "items", "keys", "values",
 })  # fmt: skip
@@ -94,9 +95,12 @@ def _name(container: object) -> str:
 if sys.version_info >= (3, 12):
 
     def _called(_code: CodeType, _offset: int, function: object, first: object) -> object:
-        if isinstance(function, FunctionType):
+        kind = type(function)
+        if kind in _KINDS_OF_PROBES and function in _PROBES:
             # A place that calls a probe calls nothing else, ever: no more events from there.
-            return sys.monitoring.DISABLE if function in _PROBES else None
+            return sys.monitoring.DISABLE
+        if kind is FunctionType:
+            return None
         if here.ticket is not None:
             report_call(function, first)
         return None

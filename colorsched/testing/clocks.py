@@ -20,7 +20,7 @@ from colorsched.ports import here
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from colorsched.events import Ticket
+    from colorsched.events import Ticket, Told
 
 #: What a clock says when it sends something: its index, its time, and what it knows of the others.
 Snapshot = tuple[int, int, dict[int, int]]
@@ -42,7 +42,7 @@ class ColorClock:
     the snapshot says: one comparison tells that there is nothing to learn.
     """
 
-    __slots__ = ("index", "key", "known", "time")
+    __slots__ = ("index", "key", "known", "time", "told")
 
     def __init__(self, index: int, key: Hashable) -> None:
         self.index = index
@@ -51,11 +51,16 @@ class ColorClock:
         self.known: dict[int, int] = {}
         """The times of others, by index. Never changed, only replaced: snapshots share it. It may
         hold an old time of its own, which nobody looks at."""
+        self.told: Told | None = None
+        """The accesses at this time that need not be told again."""
 
     def send(self) -> Snapshot:
         """All that came before now; what comes after is not in it."""
         time = self.time
         self.time = time + 1
+        if self.told is not None:
+            self.told.forget()
+            self.told = None
         return (self.index, time, self.known)
 
     def join(self, snapshot: Snapshot) -> None:

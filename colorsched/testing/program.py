@@ -12,7 +12,7 @@ from attrs import Factory, frozen
 
 from colorsched.core.scheduler import drop_all
 from colorsched.errors import ColorDeadlock
-from colorsched.events import Ticket
+from colorsched.events import NOTHING, Ticket, told
 from colorsched.ports import here
 from colorsched.runtime import _enter, _leave
 from colorsched.testing.arguments import check_result
@@ -154,6 +154,7 @@ class _Attempt:
         failed: Exception | None = None
         _enter(rt)
         before, here.ticket = here.ticket, Ticket(promises, 0, "main", self._main, "main", None)
+        told.set(NOTHING)
         try:
             self._play(rt)
             promises.over()
@@ -167,6 +168,7 @@ class _Attempt:
             failed = error
         finally:
             here.ticket = before
+            told.set(NOTHING)
             rt.discard()
             _bury(rt)
             _leave(rt)

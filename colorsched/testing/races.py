@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from colorsched.core.observed import Planned
+from colorsched.events import Told
 from colorsched.testing.callees import task_of
 from colorsched.testing.clocks import HappensBefore, inside
 
@@ -205,7 +206,7 @@ class RaceDetector(HappensBefore):
         write: bool,  # noqa: FBT001 - the observer's signature
         name: str,
         site: object,
-    ) -> None:
+    ) -> Told | None:
         """Compare an access with those before it, and remember it.
 
         Args:
@@ -215,6 +216,10 @@ class RaceDetector(HappensBefore):
             write: whether it wrote.
             name: what to call it in reports.
             site: where in the code, such as a ``colorsched.testing.access.Site``.
+
+        Returns:
+            What need not be told again until the color's time goes on: from the first access on
+            that was told before, since most callbacks make each access once.
 
         """
         if ticket is self._ticket:
@@ -237,7 +242,11 @@ class RaceDetector(HappensBefore):
             now: _Epoch = (clock.index, clock.time, ticket, site)
             compare = self._written if write else self._was_read
             compare(cell, now, clock.known.get, target, name)
-        # Otherwise: all it could conflict with, the one before has been compared with.
+            return clock.told
+        # All it could conflict with, the one before has been compared with.
+        if clock.told is None:
+            clock.told = Told()
+        return clock.told
 
     def _written(self, cell: _Cell, now: _Epoch, known: _Known, target: object, name: str) -> None:
         last, index = cell.write, now[0]
@@ -353,28 +362,29 @@ def _name(ticket: Ticket) -> str:
     return getattr(fn, "__qualname__", None) or repr(fn)
 
 
-def _guarded(handle: Callable[..., None], lock: Lock) -> Callable[..., None]:
+def _guarded(handle: Callable[..., Any], lock: Lock) -> Callable[..., Any]:
     """Let one thread at a time in."""
 
-    def guarded(*args: Any) -> None:
+    def guarded(*args: Any) -> Any:
         with lock:
-            handle(*args)
+            return handle(*args)
 
     return guarded
 
 
-def _sampled(handle: Callable[..., None], sample: float, seed: int) -> Callable[..., None]:
+def _sampled(
+    handle: Callable[..., Told | None], sample: float, seed: int
+) -> Callable[..., Told | None]:
     """Let the accesses to some things through: to each of them all, or none."""
     draw = Random(seed).random
     # What is watched stays alive. The next thing with the identity of one that is not, and is gone,
     # shares its fate: its chances are the same.
     chosen: dict[int, bool] = {}
 
-    def sampled(ticket: Any, target: object, *access: Any) -> None:
+    def sampled(ticket: Any, target: object, *access: Any) -> Told | None:
         watched = chosen.get(id(target))
         if watched is None:
             watched = chosen.setdefault(id(target), draw() < sample)
-        if watched:
-            handle(ticket, target, *access)
+        return handle(ticket, target, *access) if watched else None
 
     return sampled

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 import attr
 
 from colorsched.ports import here
-from colorsched.testing.access import GENERATED, read, site_of, write
+from colorsched.testing.access import GENERATED, read, site_of, told_now, write
 from colorsched.testing.containers import TABLES, wrap
 
 if TYPE_CHECKING:
@@ -187,8 +187,27 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Fie
         get, put, delete = _in_dictionary(name, descriptor)
     wrapped = TABLES if containers == "watched" else {}
 
+    def fset(self: Any, value: Any) -> None:
+        known = told_now().writes
+        if not known or (id(self), name) not in known:
+            write(self, name, label)
+        put(self, wrap(value, label) if type(value) in wrapped else value)
+
+    def fdel(self: Any) -> None:
+        write(self, name, label)
+        delete(self)
+
+    field = Field(_reading(name, label, get, put, wrapped), fset, fdel)
+    field.inner = descriptor
+    field.containers = containers
+    return field
+
+
+def _reading(name: str, label: str, get: Any, put: Any, wrapped: Any) -> Any:
     def fget(self: Any) -> Any:
-        if here.ticket is not None:  # read() would find out, but to call it takes longer
+        known = told_now().reads
+        # read() would find out both, too, but to call it takes longer.
+        if (not known or (id(self), name) not in known) and here.ticket is not None:
             read(self, name, label)
         value = get(self)
         # Constructors of frozen classes and unpickling may go past the property.
@@ -197,18 +216,7 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Fie
             put(self, value)
         return value
 
-    def fset(self: Any, value: Any) -> None:
-        write(self, name, label)
-        put(self, wrap(value, label) if type(value) in wrapped else value)
-
-    def fdel(self: Any) -> None:
-        write(self, name, label)
-        delete(self)
-
-    field = Field(fget, fset, fdel)
-    field.inner = descriptor
-    field.containers = containers
-    return field
+    return fget
 
 
 def _of_descriptor(descriptor: Any) -> tuple[Any, Any, Any]:
