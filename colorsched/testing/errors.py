@@ -48,5 +48,9 @@ class EndRun(BaseException):
     """Raised by a strategy: this run need not go on."""
 
 
+class NeedsWatching(BaseException):
+    """The program makes a promise, and nobody watches: begin again with somebody who does."""
+
+
 class NeedsThreads(BaseException):
     """A callback blocks while ``main`` waits below it on the same stack; run them apart."""

@@ -13,7 +13,7 @@ from colorsched.errors import ColorschedError
 from colorsched.events import Observer
 from colorsched.testing.arguments import check_conditions, check_count, check_main
 from colorsched.testing.coverage import Coverage, CoverageWatch
-from colorsched.testing.errors import NeedsThreads, TestingError
+from colorsched.testing.errors import NeedsThreads, NeedsWatching, TestingError
 from colorsched.testing.faults import Faults, WithFaults
 from colorsched.testing.minimize import minimize, switches
 from colorsched.testing.program import Program
@@ -177,7 +177,6 @@ def explore(
         detectors=[RaceDetector] if races else [],
         properties=tuple(properties),
         faults=faults,
-        observed=True,
     )
     explorer = Explorer(program, coverage)
     labels = dict.fromkeys(expect, False)
@@ -308,14 +307,16 @@ class Explorer:
         self._coverage = coverage
 
     def run(self, make: Callable[[], Strategy], *observers: Callable[[], Observer]) -> Run:
-        """Run the program once; begin again if it turns out to need threads."""
+        """Run the program once; begin again if it turns out to need threads, or watching."""
         if self._coverage is not None and not observers:
             observers = (partial(CoverageWatch, self._coverage),)
-        try:
-            return self._program.run(make(), *(observer() for observer in observers))
-        except NeedsThreads:
-            self._program = evolve(self._program, apart=True)
-            return self._program.run(make(), *(observer() for observer in observers))
+        while True:
+            try:
+                return self._program.run(make(), *(observer() for observer in observers))
+            except NeedsThreads:
+                self._program = evolve(self._program, apart=True)
+            except NeedsWatching:
+                self._program = evolve(self._program, observed=True)
 
     def run_twice(self, make: Callable[[], Strategy]) -> Run:
         """Run the same schedule twice.
@@ -350,6 +351,11 @@ class Explorer:
 
         ``plain_passed``: the plain schedule was run before, and did not fail.
         """
+        if not self._program.is_observed:
+            # From now on it is; and where an exception comes from may look different then.
+            self._program = evolve(self._program, observed=True)
+            again = self.run(lambda: Recorded(run.choices))
+            run = run if again.failure is None else again
         failure = run.failure
         assert failure is not None
         choices = run.choices

@@ -93,7 +93,8 @@ class Program:
         detectors: make the observers of a run; those with ``races`` have theirs collected.
         properties: what every run has to keep.
         faults: what may go wrong in a run, if its strategy says so.
-        observed: let the program make promises of its own, though there may be no detectors.
+        observed: watch the run, though nobody asks for it. Else a program that turns out to make
+            promises of its own has to begin again.
 
     """
 
@@ -105,16 +106,23 @@ class Program:
     faults: Faults | None = None
     observed: bool = False
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether its runs are watched, whoever asks for that."""
+        return bool(self.detectors or self.properties or self.faults or self.observed)
+
     def run(self, strategy: Strategy, *more: Observer) -> Run:
         """Run it once.
 
         Raises:
             NeedsThreads: it needs to run with ``apart``.
+            NeedsWatching: it needs to run ``observed``.
 
         """
         observers = [*(make() for make in self.detectors), *more]
         promises = Promises(*self.properties, beside=observers)
-        seen = observers or self.properties or self.faults is not None or self.observed
+        # Not without need: it costs a tenth or two of the time of small callbacks.
+        seen = self.is_observed or more
         rt = SimRuntime(
             strategy=strategy,
             observer=promises if seen else None,
@@ -122,6 +130,8 @@ class Program:
             most_steps=self.most_steps,
             apart=self.apart,
         )
+        if not seen:
+            rt.promises = promises
         for found in observers:
             if isinstance(found, Segments):
                 found.watch(rt)
@@ -153,7 +163,9 @@ class _Attempt:
         """What was wrong, if anything; a broken property before what came of it."""
         failed: Exception | None = None
         _enter(rt)
-        before, here.ticket = here.ticket, Ticket(promises, 0, "main", self._main, "main", None)
+        before = here.ticket
+        if rt.promises is None:
+            here.ticket = Ticket(promises, 0, "main", self._main, "main", None)
         told.set(NOTHING)
         try:
             self._play(rt)
