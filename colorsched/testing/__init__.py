@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from colorsched.testing.conformance.programs import programs
     from colorsched.testing.given import schedules
     from colorsched.testing.machine import ColorStateMachine, rule
+from colorsched.testing.unmet import NoFault
 
 __all__ = [
     "BadSchedule",
@@ -65,6 +66,7 @@ __all__ = [
     "Network",
     "NeverHeld",
     "NoChoice",
+    "NoFault",
     "Nondeterministic",
     "NotConforming",
     "NotLinearizable",

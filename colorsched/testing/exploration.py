@@ -22,6 +22,7 @@ from colorsched.testing.schedule import BadSchedule, Schedule
 from colorsched.testing.simruntime import MOST_STEPS
 from colorsched.testing.strategies import Recorded, check_strategy, make_strategy, strategies
 from colorsched.testing.timeline import Narrated, Timeline
+from colorsched.testing.unmet import NoFault, Unmet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -171,12 +172,14 @@ def explore(
     check_strategy(strategy)
     check_conditions(properties, faults, expect)
     coverage = Coverage() if races else None
+    unmet = None if faults is None else Unmet(faults)
     program = Program(
         main=main,
         most_steps=most_steps,
         detectors=[RaceDetector] if races else [],
         properties=tuple(properties),
         faults=faults,
+        unmet=unmet,
     )
     explorer = Explorer(program, coverage)
     labels = dict.fromkeys(expect, False)
@@ -206,6 +209,8 @@ def explore(
             NoChoice,
             stacklevel=2,
         )
+    if unmet is not None and unmet.left:
+        warnings.warn(unmet.tell(), NoFault, stacklevel=2)
     never = [label for label, held in labels.items() if not held]
     if never:
         raise NeverHeld(never, schedules)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from colorsched.testing.properties import Property
     from colorsched.testing.races import Race
     from colorsched.testing.strategies import Strategy
+    from colorsched.testing.unmet import Unmet
 
     Main = Callable[[Any], Any]
     Check = Callable[[], object]
@@ -93,6 +94,7 @@ class Program:
         detectors: make the observers of a run; those with ``races`` have theirs collected.
         properties: what every run has to keep.
         faults: what may go wrong in a run, if its strategy says so.
+        unmet: is told which of those could have happened.
         observed: watch the run, though nobody asks for it. Else a program that turns out to make
             promises of its own has to begin again.
 
@@ -104,6 +106,7 @@ class Program:
     detectors: Sequence[Callable[[], Observer]] = Factory(tuple)
     properties: Sequence[Property] = Factory(tuple)
     faults: Faults | None = None
+    unmet: Unmet | None = None
     observed: bool = False
 
     @property
@@ -135,7 +138,9 @@ class Program:
         for found in observers:
             if isinstance(found, Segments):
                 found.watch(rt)
-        faulty = None if self.faults is None else self.faults.into(rt, strategy, spare=self.main)
+        faulty = None
+        if self.faults is not None:
+            faulty = self.faults.into(rt, strategy, spare=self.main, unmet=self.unmet)
         attempt = _Attempt(self.main, () if faulty is None else faulty.injected)
         error = attempt.error(rt, promises)
         for found in observers:
