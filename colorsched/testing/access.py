@@ -96,6 +96,7 @@ _HELPERS = (
     Mapping.get.__code__.co_filename,
 )
 _KIT = str(Path(__file__).parent) + os.sep
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 class _Helpers(dict[str, bool]):
@@ -107,6 +108,11 @@ class _Helpers(dict[str, bool]):
 
 
 _is_helper = _Helpers()
+
+
+def is_of_the_kit(frame: FrameType) -> bool:
+    """Whether a frame runs code of colorsched's own."""
+    return frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def site_of(frame: FrameType | None) -> Site:

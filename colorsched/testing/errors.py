@@ -40,6 +40,10 @@ class CannotSimulate(TestingError, RuntimeError):
     """The program asked for something that a simulation cannot do, or not repeat."""
 
 
+class Blocked(CannotSimulate):
+    """A callback waits for something real, and nobody else of the simulation runs meanwhile."""
+
+
 class Aborted(BaseException):
     """Ends the callbacks that wait in a simulation that is over."""
 

@@ -23,6 +23,7 @@ from colorsched.testing.simruntime import MOST_STEPS
 from colorsched.testing.strategies import Recorded, check_strategy, make_strategy, strategies
 from colorsched.testing.timeline import Narrated, Timeline
 from colorsched.testing.unmet import NoFault, Unmet
+from colorsched.testing.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -144,6 +145,7 @@ def explore(
 
     Raises:
         ScheduleFailed: a schedule fails.
+        CannotSimulate: a callback blocked for a minute on something real; it says where.
         NeverHeld: what the program says ``sometimes`` holds never did.
         Nondeterministic: a schedule gave two different runs.
         ValueError: an argument is out of range.
@@ -181,27 +183,28 @@ def explore(
         faults=faults,
         unmet=unmet,
     )
-    explorer = Explorer(program, coverage)
     labels = dict.fromkeys(expect, False)
     length = 0
     seen: set[tuple[int, ...]] = set()
     steps = chances = 0
-    for number, (kind, roll) in enumerate(
-        islice(strategies(strategy, seed, depth=depth), schedules), 1
-    ):
-        make = partial(make_strategy, kind, roll, length=length)
-        if faults is not None:
-            make = partial(_with_faults, make, faults.seed * 1_000_003 + roll)
-        run = explorer.run_twice(make) if twice else explorer.run(make)
-        length = len(run.choices)
-        seen.add(run.choices)
-        steps += run.steps
-        chances += length
-        for label, held in run.labels.items():
-            labels[label] = labels.get(label, False) or held
-        if run.failure is not None:
-            nth = f"schedule {number} of {schedules} ({kind}, seed {seed})"
-            raise explorer.explain(run, nth, shrink=shrink, plain_passed=number > 1)
+    with Watchdog() as watchdog:
+        explorer = Explorer(evolve(program, watchdog=watchdog), coverage)
+        for number, (kind, roll) in enumerate(
+            islice(strategies(strategy, seed, depth=depth), schedules), 1
+        ):
+            make = partial(make_strategy, kind, roll, length=length)
+            if faults is not None:
+                make = partial(_with_faults, make, faults.seed * 1_000_003 + roll)
+            run = explorer.run_twice(make) if twice else explorer.run(make)
+            length = len(run.choices)
+            seen.add(run.choices)
+            steps += run.steps
+            chances += length
+            for label, held in run.labels.items():
+                labels[label] = labels.get(label, False) or held
+            if run.failure is not None:
+                nth = f"schedule {number} of {schedules} ({kind}, seed {seed})"
+                raise explorer.explain(run, nth, shrink=shrink, plain_passed=number > 1)
     if not chances:
         warnings.warn(
             "no schedule had anything to choose: the program posts nothing, or waits for each post "
@@ -269,16 +272,17 @@ def replay(
         faults=_faults_of(recorded, faults),
         observed=True,
     )
-    explorer = Explorer(program, None)
     made: list[Recorded] = []
 
     def again() -> Recorded:
         made.append(Recorded(recorded.choices))
         return made[-1]
 
-    run = explorer.run(again)
-    if run.failure is not None:
-        raise explorer.explain(run, "the schedule", shrink=False)
+    with Watchdog() as watchdog:
+        explorer = Explorer(evolve(program, watchdog=watchdog))
+        run = explorer.run(again)
+        if run.failure is not None:
+            raise explorer.explain(run, "the schedule", shrink=False)
     if made[-1].strayed or len(run.choices) != len(recorded.choices):
         raise Nondeterministic(
             f"this schedule has {len(recorded.choices)} choices, but the program made "

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import traceback
 import warnings
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
@@ -17,7 +18,7 @@ from colorsched.ports import here
 from colorsched.runtime import _enter, _leave
 from colorsched.testing.arguments import check_result
 from colorsched.testing.coverage import CoverageWatch
-from colorsched.testing.errors import Livelock, Stalled
+from colorsched.testing.errors import Aborted, Blocked, Livelock, Stalled
 from colorsched.testing.oracles import Deadlocked, explain_livelock, refuse_leftovers
 from colorsched.testing.properties import Promises, PropertyBroken
 from colorsched.testing.segments import OVER, Segments
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from colorsched.testing.races import Race
     from colorsched.testing.strategies import Strategy
     from colorsched.testing.unmet import Unmet
+    from colorsched.testing.watchdog import Watchdog
 
     Main = Callable[[Any], Any]
     Check = Callable[[], object]
@@ -97,6 +99,7 @@ class Program:
         unmet: is told which of those could have happened.
         observed: watch the run, though nobody asks for it. Else a program that turns out to make
             promises of its own has to begin again.
+        watchdog: sees when a callback blocks.
 
     """
 
@@ -108,6 +111,7 @@ class Program:
     faults: Faults | None = None
     unmet: Unmet | None = None
     observed: bool = False
+    watchdog: Watchdog | None = None
 
     @property
     def is_observed(self) -> bool:
@@ -120,6 +124,7 @@ class Program:
         Raises:
             NeedsThreads: it needs to run with ``apart``.
             NeedsWatching: it needs to run ``observed``.
+            Blocked: it waits for something real.
 
         """
         observers = [*(make() for make in self.detectors), *more]
@@ -142,7 +147,9 @@ class Program:
         if self.faults is not None:
             faulty = self.faults.into(rt, strategy, spare=self.main, unmet=self.unmet)
         attempt = _Attempt(self.main, () if faulty is None else faulty.injected)
-        error = attempt.error(rt, promises)
+        watched = nullcontext() if self.watchdog is None else self.watchdog.over(rt._simulation)
+        with watched:
+            error = attempt.error(rt, promises)
         for found in observers:
             if isinstance(found, CoverageWatch):
                 found.over()
@@ -178,6 +185,12 @@ class _Attempt:
         except Livelock as error:
             explain_livelock(error, rt)
             failed = error
+        except Blocked:
+            raise
+        except Aborted:  # main itself was interrupted
+            if rt._simulation.accused is None:
+                raise
+            raise rt._simulation.accused from None
         except SystemExit as error:
             failed = RuntimeError(f"the program would exit: SystemExit({error.code!r})")
             failed.__cause__ = error
