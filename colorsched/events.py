@@ -56,6 +56,7 @@ class Ticket:
         "number",
         "observer",
         "plan",
+        "site",
     )
 
     def __init__(
@@ -84,6 +85,8 @@ class Ticket:
         """How many posts and plans led to it."""
         self.plan: Ticket | None = None
         """Of the callback of a timer, reader or signal handler, once it runs: how that was set."""
+        self.site: Any = None
+        """Where it was posted, if an observer wants to know (``testing.access.note_poster``)."""
         self.data: Any = None
 
     def __repr__(self) -> str:

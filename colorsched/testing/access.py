@@ -22,7 +22,7 @@ import reprlib
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar, cast
 
@@ -99,15 +99,25 @@ _KIT = str(Path(__file__).parent) + os.sep
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
-class _Helpers(dict[str, bool]):
-    """Whether code of a file acts for its caller: the kit's, and what copies or compares."""
+#: Whose code a file is: the program's; of what acts for its caller, the kit or what copies or
+#: compares; the runtime's.
+_PROGRAM, _HELPER, _RUNTIME = range(3)
 
-    def __missing__(self, filename: str) -> bool:
-        found = self[filename] = filename.startswith((_KIT, *_HELPERS))
+
+class _Owners(dict[str, int]):
+    """Whose code each file is."""
+
+    def __missing__(self, filename: str) -> int:
+        found = _PROGRAM
+        if filename.startswith((_KIT, *_HELPERS)):
+            found = _HELPER
+        elif filename.startswith(_PACKAGE):
+            found = _RUNTIME
+        self[filename] = found
         return found
 
 
-_is_helper = _Helpers()
+_owners = _Owners()
 
 
 def is_of_the_kit(frame: FrameType) -> bool:
@@ -119,11 +129,39 @@ def site_of(frame: FrameType | None) -> Site:
     """The place of the first frame from ``frame`` outwards that belongs to the program."""
     assert frame is not None
     found = frame
-    while _is_helper[found.f_code.co_filename]:
+    while _owners[found.f_code.co_filename] == _HELPER:
         if found.f_back is None:
             break
         found = found.f_back
     return Site(found.f_code, found.f_lasti)
+
+
+def note_poster(ticket: Any) -> None:
+    """Note where a callback is posted, or planned, if it has no place of its own in the program.
+
+    Of ``color.post(shared.set, 1)`` nothing else in the program is to be seen. To be called while
+    the poster posts.
+    """
+    kind, fn = ticket.kind, ticket.fn
+    if kind == "timer" or kind == "io":  # noqa: PLR1714 - half the time of a look into a set
+        return  # nobody posts it; who planned it did
+    while type(fn) is partial:
+        fn = fn.func
+    code = getattr(fn, "__code__", None)
+    if code is None and kind == "loop":
+        return  # a task's step: its coroutine has
+    if code is not None and _owners[code.co_filename] != _HELPER:
+        return
+    frame = _getframe(2)
+    while _owners[frame.f_code.co_filename] != _PROGRAM and frame.f_back is not None:
+        frame = frame.f_back
+    ticket.site = Site(frame.f_code, frame.f_lasti)
+
+
+def _posted_at(ticket: Any, site: Site) -> Site:
+    """Where it was posted, as far as that is known; else the place itself."""
+    plan = getattr(ticket, "plan", None)
+    return getattr(ticket, "site", None) or getattr(plan, "site", None) or site
 
 
 _getframe = sys._getframe
@@ -148,11 +186,13 @@ def read(target: object, part: Hashable, name: str) -> None:
     if _silences.get() and _is_silent(ticket, frame):
         return
     code = frame.f_code
-    while _is_helper[code.co_filename] and frame.f_back is not None:
+    while (owner := _owners[code.co_filename]) == _HELPER and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     # Not through NamedTuple's own constructor, which takes twice as long.
     site = _new_site(Site, (code, frame.f_lasti))
+    if owner == _RUNTIME:
+        site = _posted_at(ticket, site)
     now = ticket.observer.accessed(ticket, target, part, False, name, site)
     if now is not None:
         now.reads.add((id(target), part))
@@ -174,11 +214,13 @@ def write(target: object, part: Hashable, name: str) -> None:
     if _silences.get() and _is_silent(ticket, frame):
         return
     code = frame.f_code
-    while _is_helper[code.co_filename] and frame.f_back is not None:
+    while (owner := _owners[code.co_filename]) == _HELPER and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     # Not through NamedTuple's own constructor, which takes twice as long.
     site = _new_site(Site, (code, frame.f_lasti))
+    if owner == _RUNTIME:
+        site = _posted_at(ticket, site)
     now = ticket.observer.accessed(ticket, target, part, True, name, site)
     if now is not None:
         now.writes.add((id(target), part))

@@ -11,11 +11,13 @@ Two orders, for two questions about one run:
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from colorsched.events import Observer
 from colorsched.ports import here
+from colorsched.testing.access import note_poster
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -117,6 +119,8 @@ class HappensBefore(Observer):
 
     def posted(self, ticket: Ticket) -> None:
         """Remember what came before the post."""
+        if type(ticket.fn) is not FunctionType:  # a function has a place of its own
+            note_poster(ticket)
         by = ticket.by
         if by is not None or ticket.kind not in SOURCES:
             self._posts[ticket] = self.clock_of(by).send()
@@ -138,6 +142,7 @@ class HappensBefore(Observer):
 
     def planned(self, ticket: Ticket) -> None:
         """Remember what came before a timer, a reader or a signal handler was set."""
+        note_poster(ticket)
         self._send(ticket, self.clock_of(ticket.by))
 
     def recalled(self, ticket: Ticket) -> None:

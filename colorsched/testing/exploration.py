@@ -403,7 +403,7 @@ class Explorer:
         faults = "" if self._program.faults is None else str(self._program.faults)
         schedule = str(Schedule.of(self._program.main, last.choices, faults))
         picture = timeline.draw()
-        lines = [f"{nth} fails: {failure}", "", picture, "", narrated.tell()]
+        lines = [f"{nth} fails: {failure}", *failure.where(), "", picture, "", narrated.tell()]
         lines += [race.explain() for race in failure.races]
         if self._coverage is not None and self._coverage.classes:
             lines.append(str(self._coverage))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import linecache
 import traceback
 import warnings
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from colorsched.errors import ColorDeadlock
 from colorsched.events import NOTHING, Ticket, told
 from colorsched.ports import here
 from colorsched.runtime import _enter, _leave
+from colorsched.testing.access import is_of_the_kit
 from colorsched.testing.arguments import check_result
 from colorsched.testing.coverage import CoverageWatch
 from colorsched.testing.errors import Aborted, Blocked, Livelock, Stalled
@@ -64,6 +66,22 @@ class Failure:
             return self.kind, type(self.error), _place(self.error)
         race = self.races[0]
         return self.kind, race.name, frozenset((race.first.place, race.second.place))
+
+    def where(self) -> list[str]:
+        """The line of the program that raised, as a line of the report; none for the kit's own."""
+        if self.error is None:
+            return []
+        frames = [
+            (frame, line)
+            for frame, line in traceback.walk_tb(self.error.__traceback__)
+            if not is_of_the_kit(frame)
+        ]
+        if not frames:
+            return []
+        frame, line = frames[-1]
+        code = frame.f_code
+        text = linecache.getline(code.co_filename, line).strip()
+        return [f"  at {code.co_filename}:{line}, {code.co_qualname}: {text}".removesuffix(": ")]
 
     def __str__(self) -> str:
         if self.error is None:

@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -391,3 +392,43 @@ def test_what_fails_where_the_runtime_calls_it_is_explained() -> None:
 
     with pytest.raises(ScheduleFailed, match="_needed"):
         explore(main, races=False)
+
+
+# -- where it failed ----------------------------------------------------------------------------
+
+
+def _told_place(main: Any) -> str:
+    return str(fail(main, schedules=20)).splitlines()[1]
+
+
+def test_a_failed_check_is_told_with_its_line() -> None:
+    def main(rt: Any) -> Any:
+        two_posts(rt)
+
+        def check() -> None:
+            assert rt is None
+
+        return check
+
+    place = _told_place(main)
+    assert place.startswith(f"  at {__file__}:")
+    assert place.endswith("main.<locals>.check: assert rt is None")
+
+
+def test_what_a_callback_raises_is_told_with_the_line_that_raises() -> None:
+    def divide() -> float:
+        return 1 / 0
+
+    def main(rt: Any) -> None:
+        two_posts(rt)
+        rt.color("red").post(partial(divide))
+
+    assert _told_place(main).endswith("divide: return 1 / 0")
+
+
+def test_what_has_no_line_of_the_program_is_told_without() -> None:
+    def main(rt: Any) -> None:
+        two_posts(rt)
+        rt.color("red").post(int, "x")
+
+    assert _told_place(main) == ""
