@@ -124,6 +124,10 @@ NOTHING: Final = Told()
 told: Final[ContextVar[Told]] = ContextVar("told", default=NOTHING)
 
 
+ADDS: Final = 2
+"""In the place of ``write``: a write that commutes with others of its kind, and nothing else."""
+
+
 class Observer:
     """Is told what a runtime does: give one to ``Runtime(observer=...)``. Override what you need.
 
@@ -193,11 +197,13 @@ class Observer:
         ticket: Ticket,
         target: object,
         part: object,
-        write: bool,  # noqa: FBT001 - called by position: keywords cost a fifth more
+        write: int,
         name: str,
         site: object,
     ) -> Told | None:
         """A callback read or wrote ``part`` of a shared object (``colorsched.testing.Shared``).
+
+        ``write`` is False, True, or ``ADDS``.
 
         To return a ``Told`` is to say: not the same access again, until that is emptied. Then
         ``silenced`` is not told of it either.

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar, cas
 
 import attr
 
-from colorsched.events import told
+from colorsched.events import ADDS, told
 from colorsched.ports import here
 
 if TYPE_CHECKING:
@@ -225,6 +225,22 @@ def write(target: object, part: Hashable, name: str) -> None:
     if now is not None:
         now.writes.add((id(target), part))
         told.set(now)
+
+
+def add(target: object, part: Hashable, name: str) -> None:
+    """Report a write that commutes with others reported so, as additions to a set do.
+
+    Called by the kit's instruments only, as :func:`write`.
+    """
+    ticket = here.ticket
+    if ticket is None:
+        return
+    frame = _getframe(2)
+    if not (_silences.get() and _is_silent(ticket, frame)):
+        site = site_of(frame)
+        if _owners[site.file] == _RUNTIME:
+            site = _posted_at(ticket, site)
+        ticket.observer.accessed(ticket, target, part, ADDS, name, site)
 
 
 # -- silence ----------------------------------------------------------------------------------

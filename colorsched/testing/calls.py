@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorT
 from typing import TYPE_CHECKING, Any
 
 from colorsched.ports import here
-from colorsched.testing.access import read, write
+from colorsched.testing.access import add, read, write
 from colorsched.testing.containers import TABLES
 from colorsched.testing.mappings import dict_reads_all
 from colorsched.testing.operations import WHOLE, list_reads_all, reads_whole
@@ -70,7 +70,9 @@ def report_call(function: Any, first: object) -> None:
 def _report_method(container: Any, method: str) -> None:
     operation = TABLES[type(container)].get(method)
     if method in {"append", "add"}:
-        write(container, WHOLE, _name(container))
+        # Of what is added nothing is known.
+        report = add if method == "add" else write
+        report(container, WHOLE, _name(container))
     elif method in _READING or operation in _READERS:
         _report_all(container, read)
     elif operation is not None:

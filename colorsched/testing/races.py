@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from colorsched.core.observed import Planned
-from colorsched.events import Told
+from colorsched.events import ADDS, Told
 from colorsched.testing.callees import task_of
 from colorsched.testing.clocks import HappensBefore, inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from colorsched.events import Ticket
@@ -47,13 +47,19 @@ _EVENTS: Final = (
 class _Cell:
     """The last accesses to one part of one thing."""
 
-    __slots__ = ("read", "readers", "write")
+    __slots__ = ("adders", "read", "readers", "write")
 
     def __init__(self) -> None:
         self.write = _NEVER
+        self.adders: dict[int, _Epoch] | None = None
+        """The last of those writes by color that commute among each other; until the next write."""
         self.read = _NEVER
         self.readers: dict[int, _Epoch] | None = None
         """The reads by color, once there were concurrent ones; until the next write."""
+
+
+def _reads(cell: _Cell) -> Iterable[_Epoch]:
+    return (cell.read,) if cell.readers is None else cell.readers.values()
 
 
 @frozen
@@ -203,7 +209,7 @@ class RaceDetector(HappensBefore):
         ticket: Ticket | None,
         target: object,
         part: object,
-        write: bool,  # noqa: FBT001 - the observer's signature
+        write: int,
         name: str,
         site: object,
     ) -> Told | None:
@@ -213,7 +219,7 @@ class RaceDetector(HappensBefore):
             ticket: who; None for code outside of callbacks.
             target: the thing; only accesses to the same one are compared.
             part: the part of it; any hashable. Different parts have nothing to do with each other.
-            write: whether it wrote.
+            write: whether it wrote; ``ADDS`` if that commutes with others that do so.
             name: what to call it in reports.
             site: where in the code, such as a ``colorsched.testing.access.Site``.
 
@@ -233,13 +239,17 @@ class RaceDetector(HappensBefore):
         cell = thing[1].get(part)
         if cell is None:
             cell = thing[1][part] = _Cell()
+        if write == ADDS:
+            now: _Epoch = (clock.index, clock.time, ticket, site)
+            self._added(cell, now, clock.known.get, target, name)
+            return None
         readers = cell.readers
         if write:
             last = cell.write
         else:
             last = cell.read if readers is None else readers.get(clock.index, _NEVER)
         if last[0] != clock.index or last[1] != clock.time:
-            now: _Epoch = (clock.index, clock.time, ticket, site)
+            now = (clock.index, clock.time, ticket, site)
             compare = self._written if write else self._was_read
             compare(cell, now, clock.known.get, target, name)
             return clock.told
@@ -248,13 +258,34 @@ class RaceDetector(HappensBefore):
             clock.told = Told()
         return clock.told
 
+    def _added(self, cell: _Cell, now: _Epoch, known: _Known, target: object, name: str) -> None:
+        index = now[0]
+        if cell.adders is None:
+            cell.adders = {}
+        elif index in cell.adders and cell.adders[index][1] == now[1]:
+            return
+        for last, wrote in ((cell.write, True), *((read, False) for read in _reads(cell))):
+            if last[0] != index and known(last[0], 0) < last[1]:
+                self._report(target, name, (last, wrote), (now, True))
+        cell.adders[index] = now
+
+    def _compare_added(
+        self, cell: _Cell, now: tuple[_Epoch, bool], known: _Known, target: object, name: str
+    ) -> None:
+        for last in (cell.adders or {}).values():
+            if last[0] != now[0][0] and known(last[0], 0) < last[1]:
+                self._report(target, name, (last, True), now)
+
     def _written(self, cell: _Cell, now: _Epoch, known: _Known, target: object, name: str) -> None:
         last, index = cell.write, now[0]
         if last[0] != index and known(last[0], 0) < last[1]:
             self._report(target, name, (last, True), (now, True))
-        for last in (cell.read,) if cell.readers is None else cell.readers.values():
+        for last in _reads(cell):
             if last[0] != index and known(last[0], 0) < last[1]:
                 self._report(target, name, (last, False), (now, True))
+        if cell.adders is not None:
+            self._compare_added(cell, (now, True), known, target, name)
+            cell.adders = None
         cell.write = now
         cell.readers = None
 
@@ -262,6 +293,8 @@ class RaceDetector(HappensBefore):
         last, index = cell.write, now[0]
         if last[0] != index and known(last[0], 0) < last[1]:
             self._report(target, name, (last, True), (now, False))
+        if cell.adders is not None:
+            self._compare_added(cell, (now, False), known, target, name)
         last = cell.read
         if cell.readers is not None:
             cell.readers[index] = now
