@@ -32,8 +32,8 @@ class Shared(Generic[T]):
     Args:
         value: what is in the box. A list, dict, set, deque, defaultdict, OrderedDict or Counter
             is copied into a proxy, which reports accesses to its elements. Two colors that each
-            add a key or an element of their own race: their order, unless the keys are there from
-            the start, is that of iteration. Where nobody looks at that, say so by ``benign``.
+            add a key to one dict, or an item to one list, race: their order is that of iteration.
+            Where nobody looks at that, say so by ``benign``. Two that add to one set do not.
         name: what reports call it; the place where it is made, if not given.
         containers: ``"opaque"`` leaves containers as they are: what happens in them is not seen.
 
