@@ -22,6 +22,7 @@ from colorsched.testing.linearizability import NotLinearizable, Undecided, by_ke
 from colorsched.testing.models import Model
 from colorsched.testing.network import Network
 from colorsched.testing.oracles import Deadlocked
+from colorsched.testing.ordering import OrderingLock
 from colorsched.testing.orders import happens_before, linearized, never_overlap
 from colorsched.testing.properties import (
     NeedsObserver,
@@ -34,7 +35,7 @@ from colorsched.testing.properties import (
     sometimes,
 )
 from colorsched.testing.pytesting import color_test
-from colorsched.testing.races import OrderingLock, Race, RaceDetector
+from colorsched.testing.races import Race, RaceDetector
 from colorsched.testing.rewrite import instrument, unobserved
 from colorsched.testing.schedule import BadSchedule
 from colorsched.testing.shared import Shared, shared

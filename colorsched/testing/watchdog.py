@@ -93,6 +93,7 @@ class Watchdog:
     def over(self, simulation: Simulation) -> Iterator[None]:
         """Watch this simulation inside the block."""
         self._simulation = simulation
+        self._interrupts = False
         try:
             yield
         finally:
@@ -117,7 +118,10 @@ class Watchdog:
         if self._count < LOOKS or simulation is None or _is_debugged(frame):
             return
         if simulation.accused is not None:
-            return  # it was told, and would not listen
+            if self._interrupts and SIGNAL is not None:
+                # The signal came just before it began to wait, and so was not seen.
+                signal.pthread_kill(self._id, SIGNAL)
+            return
         simulation.accused = blocked(simulation, LOOKS * LOOK_SECONDS)
         if self._handled and SIGNAL is not None:
             self._interrupts = True

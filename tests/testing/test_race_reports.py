@@ -13,7 +13,8 @@ import pytest
 from colorsched import Runtime
 from colorsched.ports import here
 from colorsched.testing import Shared, SimRuntime
-from colorsched.testing.races import Access, OrderingLock, Race, RaceDetector
+from colorsched.testing.ordering import OrderingLock
+from colorsched.testing.races import Access, Race, RaceDetector
 from event_streams import Stream, Thing
 from support import PATIENCE_SECONDS
 
