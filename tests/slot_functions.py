@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ def wait_for(path: str, patience: float = 30.0) -> float:
             raise TimeoutError(path)
         time.sleep(0.001)
     return time.monotonic()
+
+
+def start_and_wait(started: str, go_on: str) -> float:
+    Path(started).touch()
+    return wait_for(go_on)
 
 
 def big(size: int) -> bytes:
@@ -202,3 +208,47 @@ def _only_in(process: int) -> HereOnly:
     if process != os.getpid():
         raise ValueError(f"not in process {os.getpid()}")
     return HereOnly(process)
+
+
+def die_while_answering(size: int) -> bytes:
+    """Give a large answer, and die when a half of it is written."""
+    send: Any = Connection._send  # type: ignore[attr-defined]  # what all of its writes go through
+
+    def send_a_half(pipe: Any, data: Any, *rest: Any) -> None:
+        if len(data) < size:
+            send(pipe, data, *rest)
+        else:
+            send(pipe, data[: size // 2], *rest)
+            die()
+
+    Connection._send = send_a_half  # type: ignore[attr-defined]  # as above
+    return bytes(size)
+
+
+def leave_a_child(path: str) -> int:
+    """Fork a process that holds all that this one has, until a file is there."""
+    child = os.fork()
+    if child == 0:
+        try:
+            wait_for(path)
+        finally:
+            os._exit(0)
+    return child
+
+
+def leave_a_child_and_die(path: str) -> None:
+    leave_a_child(path)
+    die()
+
+
+def close_everything_and_wait(path: str) -> None:
+    os.closerange(3, 256)
+    wait_for(path)
+
+
+def parent() -> int:
+    return os.getppid()
+
+
+def make_here_only() -> HereOnly:
+    return HereOnly(os.getpid())
