@@ -252,3 +252,22 @@ def parent() -> int:
 
 def make_here_only() -> HereOnly:
     return HereOnly(os.getpid())
+
+
+_files: dict[str, int] = {}
+
+
+def step(path: str, key: int, number: int) -> tuple[int, str, int, int]:
+    """Write that it begins; tell who it is, where, which one ran before it there, and how many did.
+
+    By the color's own dictionary: two at once, or a false order, show in it.
+    """
+    if path not in _files:
+        _files[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(_files[path], f"{key} {number}\n".encode())
+    state = local()
+    where = state.setdefault("where", f"{os.getpid()} {time.monotonic_ns()}")
+    before = state.get("last", -1)
+    state["last"] = number
+    state["steps"] = state.get("steps", 0) + 1
+    return number, where, before, state["steps"]
