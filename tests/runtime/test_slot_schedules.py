@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colorsched import Runtime, WorkerLost, slots
-from colorsched.core.queue import ColorQueue
 from colorsched.core.slots import Lines, Slot
 from colorsched.executors.slots.manager import Slots
 from colorsched.testing.stage import Scene, ScheduleError, explore, sample, scene
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colorsched.core.handle import Handle
+    from colorsched.core.queue import ColorQueue
     from colorsched.core.scheduler import Scheduler
     from colorsched.ports import Doors
     from colorsched.testing.stage import Policy, Stage
@@ -139,7 +139,7 @@ def mixes(play: Scene) -> None:
     color = play.rt.color(0)
     for number in range(4):
         if number % 2:
-            color.on("thread").post(play.work, ("x", number))
+            color.on("thread").submit(play.work, ("x", number))
         else:
             color.post(work, play, ("x", number))
     assert play.rt.drain()
@@ -149,7 +149,8 @@ def mixes(play: Scene) -> None:
 def cancels(play: Scene) -> None:
     """What is cancelled while its color waits for a slot does not run, and keeps nobody waiting."""
     handles: list[tuple[Any, Handle]] = [
-        ((name, 0), play.rt.color(key).post(work, play, (name, 0))) for key, name in enumerate("abc")
+        ((name, 0), play.rt.color(key).post(work, play, (name, 0)))
+        for key, name in enumerate("abc")
     ]
     said: dict[Any, bool] = {}
 
@@ -178,7 +179,8 @@ def cancels_futures(play: Scene) -> None:
 
 def shuts_down(play: Scene) -> None:
     handles = [
-        ((name, 0), play.rt.color(key).post(work, play, (name, 0))) for key, name in enumerate("abc")
+        ((name, 0), play.rt.color(key).post(work, play, (name, 0)))
+        for key, name in enumerate("abc")
     ]
     play.rt.shutdown(cancel_futures=True)
     for name, handle in handles:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Hashable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ from colorsched.core.slots import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from colorsched.core.slots import Placed
 
 KEYS = "abcdefgh"
@@ -183,9 +184,7 @@ class LinesMachine(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         world = self.world
-        waited = {
-            waiting.color: waiting for slot in world.lines.slots for waiting in slot.line
-        }
+        waited = {waiting.color: waiting for slot in world.lines.slots for waiting in slot.line}
         for slot, color in world.lines.impatient(world.now):
             assert waited[color].may_move(world.now), "a bound color moves too early"
             world.starts(slot, color)
@@ -429,7 +428,12 @@ def test_a_first_batch_may_grow_and_shrink() -> None:
 
 
 KEY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
     lambda parts: st.tuples(parts, parts) | st.tuples(parts),
     max_leaves=5,
 )

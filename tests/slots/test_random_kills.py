@@ -116,8 +116,8 @@ def check_written(path: Path, account: Account, most: int) -> None:
     """What callbacks wrote when they began: how often each did, and in which order."""
     written: dict[int, list[int]] = defaultdict(list)
     for line in path.read_text("utf-8").splitlines():
-        key, number = line.split()
-        written[int(key)].append(int(number))
+        of, which = line.split()
+        written[int(of)].append(int(which))
     for key, told in account.told.items():
         times = Counter(written[key])
         ran = {number for number, outcome in told if not isinstance(outcome, WorkerLost)}

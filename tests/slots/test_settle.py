@@ -148,7 +148,8 @@ def test_without_a_future_errors_go_to_the_handler() -> None:
 
 def test_done_callbacks_harm_no_other() -> None:
     """What they raise is logged by the future, but for exits, which it lets through."""
-    desk, jobs, called = Desk(), [job(), job(), job()], []
+    desk, jobs = Desk(), [job(), job(), job()]
+    called: list[object] = []
 
     def leave(_: object) -> None:
         raise SystemExit("from a done-callback")
@@ -248,16 +249,13 @@ def test_who_is_lost(came: tuple[int, int] | None, retry: Retry | None, fates: l
         (
             (0, 1),
             "add in color 'red'",
-            "nobody knows how far add came: its slot was lost while it ran add in color 'red' "
-            "(process 7 was ended by SIGKILL)",
+            "its slot was lost while it ran add in color 'red' (process 7 was ended by SIGKILL)",
         ),
         ((1, 1), "nothing", "add ran to its end, and its outcome is lost: its slot was lost while"),
         (None, "one of 1 callbacks in color 'red'", "nobody knows how far add came"),
     ],
 )
-def test_what_is_told_of_a_loss(
-    came: tuple[int, int] | None, running: str, words: str
-) -> None:
+def test_what_is_told_of_a_loss(came: tuple[int, int] | None, running: str, words: str) -> None:
     one = job()
     Desk().settler.settle(lost(one, came=came))
     error = error_of(one)
@@ -412,9 +410,7 @@ def test_the_observer_is_told_what_ran_and_what_was_lost() -> None:
 
 def test_posts_and_errors_are_of_the_callback_that_made_them() -> None:
     notes, by, of = Notes(), [], []
-    settler = Settler(
-        PICKLE, lambda _: of.append(here.failed), lambda *_: by.append(here.ticket)
-    )
+    settler = Settler(PICKLE, lambda _: of.append(here.failed), lambda *_: by.append(here.ticket))
     packed = PICKLE.pack(Failure(PICKLE.pack(KeyError("why")), "text", "trace"))
     posts = [(PICKLE.pack("a"), b"1", "one")]
     failing = posted()
