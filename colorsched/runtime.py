@@ -153,6 +153,11 @@ class Runtime:
         self._scheduler.shared = self._shared
         self._scheduler.runtime = weakref.ref(self)
         self._slots = None if placing is None else self._make_slots(placing)
+        if placing is not None:
+            # To be called before what engines have registered when they were first used: they end
+            # processes that run something still, and those are not to be replaced.
+            atexit.unregister(_at_exit)
+            atexit.register(_at_exit)
         self._get = self._scheduler.registry.get
         self._drains: list[Bell] = []
         self._ended = Bell(doors)

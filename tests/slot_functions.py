@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ def add(left: int, right: int) -> int:
 
 def pid() -> int:
     return os.getpid()
+
+
+def same(thing: Any) -> Any:
+    return thing
 
 
 def fail(message: str) -> None:
@@ -66,6 +71,11 @@ def wait_for(path: str, patience: float = 30.0) -> float:
             raise TimeoutError(path)
         time.sleep(0.001)
     return time.monotonic()
+
+
+def start_and_wait(started: str, go_on: str) -> float:
+    Path(started).touch()
+    return wait_for(go_on)
 
 
 def big(size: int) -> bytes:
@@ -202,3 +212,66 @@ def _only_in(process: int) -> HereOnly:
     if process != os.getpid():
         raise ValueError(f"not in process {os.getpid()}")
     return HereOnly(process)
+
+
+def die_while_answering(size: int) -> bytes:
+    """Give a large answer, and die when a half of it is written."""
+    send: Any = Connection._send  # type: ignore[attr-defined]  # what all of its writes go through
+
+    def send_a_half(pipe: Any, data: Any, *rest: Any) -> None:
+        if len(data) < size:
+            send(pipe, data, *rest)
+        else:
+            send(pipe, data[: size // 2], *rest)
+            die()
+
+    Connection._send = send_a_half  # type: ignore[attr-defined]  # as above
+    return bytes(size)
+
+
+def leave_a_child(path: str) -> int:
+    """Fork a process that holds all that this one has, until a file is there."""
+    child = os.fork()
+    if child == 0:
+        try:
+            wait_for(path)
+        finally:
+            os._exit(0)
+    return child
+
+
+def leave_a_child_and_die(path: str) -> None:
+    leave_a_child(path)
+    die()
+
+
+def close_everything_and_wait(path: str) -> None:
+    os.closerange(3, 256)
+    wait_for(path)
+
+
+def parent() -> int:
+    return os.getppid()
+
+
+def make_here_only() -> HereOnly:
+    return HereOnly(os.getpid())
+
+
+_files: dict[str, int] = {}
+
+
+def step(path: str, key: int, number: int) -> tuple[int, str, int, int]:
+    """Write that it begins; tell who it is, where, which one ran before it there, and how many did.
+
+    By the color's own dictionary: two at once, or a false order, show in it.
+    """
+    if path not in _files:
+        _files[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(_files[path], f"{key} {number}\n".encode())
+    state = local()
+    where = state.setdefault("where", f"{os.getpid()} {time.monotonic_ns()}")
+    before = state.get("last", -1)
+    state["last"] = number
+    state["steps"] = state.get("steps", 0) + 1
+    return number, where, before, state["steps"]

@@ -24,24 +24,23 @@ PICKLE = Pickle()
 BY_REFERENCE = Reference()
 
 
-def order(*calls: Callable[..., object] | tuple[Any, ...], **changes: Any) -> Order:
-    """An order of calls by reference; each a function, or one with its arguments."""
-    packed = [
-        pack_call(
-            BY_REFERENCE, *((call[0], call[1:]) if isinstance(call, tuple) else (call, ())), {}
-        )
-        for call in calls
-    ]
+def calls_of(travel: Pickle | Reference, calls: tuple[Any, ...]) -> list[Any]:
+    """Calls ready to travel; each a function, or one with its arguments."""
+    parts = [call if isinstance(call, tuple) else (call,) for call in calls]
+    return [pack_call(travel, fn, tuple(args), {}) for fn, *args in parts]
+
+
+def order(*calls: Any, **changes: Any) -> Order:
+    """An order of calls by reference."""
+    packed = calls_of(BY_REFERENCE, calls)
     made = Order("place/0", 1, "key", packed, [], DEFAULT, "reference", 60.0, 2**20)
     return made._replace(**changes)
 
 
-def pickled(*calls: tuple[Any, ...], **changes: Any) -> Order:
-    """An order of calls, each a function with its arguments, by pickle."""
-    packed = [pack_call(PICKLE, fn, args, {}) for fn, *args in ((c[0], *c[1:]) for c in calls)]
-    made = Order(
-        "place/0", 1, PICKLE.pack("key"), packed, [], PICKLE.pack(DEFAULT), "pickle", 60.0, 2**20
-    )
+def pickled(*calls: Any, **changes: Any) -> Order:
+    """An order of calls by pickle."""
+    key, default, packed = PICKLE.pack("key"), PICKLE.pack(DEFAULT), calls_of(PICKLE, calls)
+    made = Order("place/0", 1, key, packed, [], default, "pickle", 60.0, 2**20)
     return made._replace(**changes)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Hashable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ from colorsched.core.slots import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from colorsched.core.slots import Placed
 
 KEYS = "abcdefgh"

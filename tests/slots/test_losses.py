@@ -174,6 +174,11 @@ def test_who_waits_for_a_slot_that_is_not_replaced_goes_elsewhere() -> None:
         other.next().run()
         assert isinstance(error(first), WorkerLost)
         assert (result(second), result(third)) == (4, 8)
+        for thread in threading.enumerate():
+            if (
+                thread.name == "colorsched-slot"
+            ):  # it has just told the first, and is to do the rest
+                thread.join(PATIENCE_SECONDS)
         assert play.rt.stats().slots == 1
 
 
@@ -271,10 +276,7 @@ def test_cancelled_before_its_batch_is_made(how: str) -> None:
         busy = play.rt.color("busy").submit(int)
         play.comes("busy", waits=False)
         color = play.rt.color("red")
-        if how == "handle":
-            handle = color.post(pow, 2, 3)
-        else:
-            future = color.submit(pow, 2, 3)
+        handle, future = color.post(pow, 2, 3), color.submit(pow, 2, 3)
         last = color.submit(pow, 2, 4)
         play.comes("red", waits=True)
         if how == "handle":
@@ -283,13 +285,14 @@ def test_cancelled_before_its_batch_is_made(how: str) -> None:
             assert handle.reason == "cancelled"
         else:
             assert future.cancel()
-            wait_for_all([future], timeout=0)
         lane.next().run()
         call = lane.next()
-        assert call.size == 1
+        assert call.size == 2
         call.run()
         assert result(last) == 16
         assert result(busy) == 0
+        assert future.cancelled() == (how == "future")
+        assert not wait_for_all([future], timeout=0).not_done
 
 
 def test_all_of_a_color_cancelled_while_it_waits() -> None:
@@ -330,7 +333,7 @@ def test_who_is_cancelled_waits_for_no_slot() -> None:
         play.rt.color("busy").post(int)
         call = lane.next()
         color, gate = play.rt.color("red"), Gate()
-        color.on("thread").post(gate)
+        color.on("thread").submit(gate)
         gate.reached()
         assert color.post(int).cancel()
         behind = color.on("thread").submit(int)
@@ -520,7 +523,7 @@ def test_an_engine_that_takes_nothing_is_lost(error: BaseException) -> None:
 
     lanes: list[DrivenLane] = [DrivenLane(), Odd()]
     second = lanes[0]
-    with driven(lambda: lanes.pop()) as play:
+    with driven(lanes.pop) as play:
         future = play.rt.color("red").submit(pow, 2, 3)
         second.next().run()
         assert result(future) == 8
@@ -533,7 +536,7 @@ def test_an_engine_that_returns_no_future_is_lost() -> None:
 
     second = DrivenLane()
     lanes: list[DrivenLane] = [second, Odd()]
-    with driven(lambda: lanes.pop()) as play:
+    with driven(lanes.pop) as play:
         future = play.rt.color("red").submit(pow, 2, 3)
         second.next().run()
         assert result(future) == 8
@@ -554,7 +557,7 @@ def test_an_engine_that_fails_when_it_is_lost(what: str) -> None:
     second = DrivenLane()
     first = Odd()
     lanes: list[DrivenLane] = [second, first]
-    with driven(lambda: lanes.pop()) as play:
+    with driven(lanes.pop) as play:
         lost = play.rt.color("red").submit(pow, 2, 3)
         first.next().lose()
         assert isinstance(error(lost), WorkerLost)
@@ -599,32 +602,23 @@ def clear(play: Any, lane: DrivenLane, *keys: object) -> None:
 
 def test_a_bound_color_goes_elsewhere_though_the_default_color_is_busy() -> None:
     """Who looks after those that wait must not wait itself."""
-    zero, one, two = DrivenLane(), DrivenLane(), DrivenLane()
-    with driven(zero, one, two) as play:
-        bind(play, one, 1)
-        busy = play.rt.submit(int)
-        lanes = {0: zero, 1: one, 2: two}
-        default = lanes.pop(play.rt._default.home % 3)  # type: ignore[attr-defined]  # a slot color
-        if default is one:  # it took what the bound color comes back to
-            blocker, free = default.next(), zero
-        else:
-            blocker = default.next()
-            free = next(lane for index, lane in lanes.items() if lane is not one)
-        play.rt.color(4).post(int)
-        waits = None
-        if default is not one:
-            waits = one.next()
-        else:
-            free.next().run()
-        future = play.rt.color(1).submit(remember)
-        call = free.next() if free.calls else two.next()
-        call.run()
-        assert result(future) == 1, "its state came along"
-        blocker.run()
-        if waits is not None:
-            waits.run()
-        assert result(busy) == 0
-        clear(play, call.lane, 1)
+    lanes = [DrivenLane(), DrivenLane(), DrivenLane()]
+    with driven(*lanes) as play:
+        default: Any = play.rt._default
+        first, home, free = (lanes[(default.home + turn) % 3] for turn in range(3))
+        key = _at_home(play, lanes.index(home))
+        bind(play, home, key)
+        busy = [play.rt.submit(int)]
+        calls = [first.next()]
+        busy.append(play.rt.color(key + 3).submit(int))
+        calls.append(home.next())
+        moved = play.rt.color(key).submit(remember)
+        free.next().run()
+        assert result(moved) == 1, "its state came along"
+        for call, future in zip(calls, busy, strict=True):
+            call.run()
+            assert result(future) == 0
+        clear(play, free, key)
 
 
 def test_state_of_a_slot_of_this_process_is_gone_with_it() -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colorsched.errors import ClusterUnreachable
-from colorsched.executors.ray.cluster import RayCluster
 from colorsched.executors.ray.actor import Place, Raised, failure
+from colorsched.executors.ray.cluster import RayCluster
 from colorsched.executors.ray.lane import Lane, LaneLost
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "colorsched[ray]"')

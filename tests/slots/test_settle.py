@@ -149,7 +149,8 @@ def test_without_a_future_errors_go_to_the_handler() -> None:
 
 def test_done_callbacks_harm_no_other() -> None:
     """What they raise is logged by the future, but for exits, which it lets through."""
-    desk, jobs, called = Desk(), [job(), job(), job()], []
+    desk, jobs = Desk(), [job(), job(), job()]
+    called: list[object] = []
 
     def leave(_: object) -> None:
         raise SystemExit("from a done-callback")
@@ -249,8 +250,7 @@ def test_who_is_lost(came: tuple[int, int] | None, retry: Retry | None, fates: l
         (
             (0, 1),
             "add in color 'red'",
-            "nobody knows how far add came: its slot was lost while it ran add in color 'red' "
-            "(process 7 was ended by SIGKILL)",
+            "its slot was lost while it ran add in color 'red' (process 7 was ended by SIGKILL)",
         ),
         ((1, 1), "nothing", "add ran to its end, and its outcome is lost: its slot was lost while"),
         (None, "one of 1 callbacks in color 'red'", "nobody knows how far add came"),

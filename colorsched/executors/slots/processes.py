@@ -16,8 +16,10 @@ import os
 import pickle
 import signal
 import threading
+import time
 import weakref
 from concurrent.futures import BrokenExecutor, Executor, Future
+from multiprocessing import process
 from multiprocessing import util as _util  # noqa: F401 - its exit handler is to run after ours
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 
-#: Seconds that the interpreter's exit waits for a process that runs a callback still.
+#: Seconds that the interpreter's exit waits for processes that run callbacks still.
 EXIT_SECONDS = 1.0
+
+#: Seconds between the end of a process's pipe and its own; then it is killed.
+END_SECONDS = 1.0
 
 #: ``Progress.cell`` before the process has started: it may be unable to.
 BOOTING = -1
@@ -72,12 +77,15 @@ class ProcessLane(Executor):
         self._process = context.Process(
             target=serve, args=(theirs, self._cell), name="colorsched-slot"
         )
-        self._process.start()
-        theirs.close()
         # A daemon: a call that never ends must not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._work, name="colorsched-slot", daemon=True)
-        self._thread.start()
-        _lanes.add(self)
+        with _starting:
+            if _exit.begun:
+                raise RuntimeError("the interpreter is exiting: no process is started any more")
+            self._process.start()
+            self._thread.start()
+            _lanes.add(self)
+        theirs.close()
 
     @property
     def pid(self) -> int | None:
@@ -117,18 +125,33 @@ class ProcessLane(Executor):
                 continue
             try:
                 self._pipe.send_bytes(call)
-                succeeded, result = pickle.loads(self._pipe.recv_bytes())  # noqa: S301 - of our own process
+                answer = self._pipe.recv_bytes()
             except (EOFError, OSError):
                 with self._lock:
-                    self._process.join()
+                    self._await_end()
                     self._broken = self._end()
                 future.set_exception(LaneLost(self._broken))
+                continue
+            try:
+                succeeded, result = pickle.loads(answer)  # noqa: S301 - of our own process
             except Exception as error:  # noqa: BLE001 - an answer that cannot be read
                 future.set_exception(error)
             else:
                 (future.set_result if succeeded else future.set_exception)(result)
-            del future, call, item
+            del future, call, item, answer
         self._pipe.close()  # which ends the process
+        self._process.join()
+
+    def _await_end(self) -> None:
+        """Wait for the end of a process that has closed its pipe. If it goes on, end it.
+
+        By looking at it again and again: ``join`` waits for a descriptor of the process first, and
+        that may be closed, too.
+        """
+        until = time.monotonic() + END_SECONDS
+        while self._process.is_alive() and time.monotonic() < until:
+            time.sleep(0.001)
+        self._process.kill()
         self._process.join()
 
     def _end(self) -> str:
@@ -165,16 +188,29 @@ class ProcessLane(Executor):
         self._process.kill()
 
 
+class _Exit:
+    """Whether the interpreter is exiting."""
+
+    begun = False
+
+
+_exit = _Exit()
 _lanes: weakref.WeakSet[ProcessLane] = weakref.WeakSet()
+
+#: Held while a process is started, so that none is when all are ended.
+_starting = threading.Lock()
 
 
 def _end_all() -> None:
     """At the interpreter's exit, for lanes not shut down: multiprocessing would wait for them."""
-    lanes = list(_lanes)
+    with _starting:
+        _exit.begun = True
+        lanes = list(_lanes)
     for lane in lanes:
         lane.shutdown(wait=False, cancel_futures=True)
+    until = time.monotonic() + EXIT_SECONDS
     for lane in lanes:
-        lane._thread.join(EXIT_SECONDS)
+        lane._thread.join(max(until - time.monotonic(), 0))
         if lane._process.is_alive():
             lane.kill()
 
@@ -185,6 +221,9 @@ atexit.register(_end_all)
 def serve(pipe: Connection, cell: Any) -> None:
     """What the process does: call after call, until its parent is gone or closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever callbacks start must not keep the pipe: its end tells the parent of ours.
+    os.set_inheritable(pipe.fileno(), False)
+    os.register_at_fork(after_in_child=pipe.close)
     progress.cell = cell
     cell.value = 0
     while True:
@@ -213,8 +252,12 @@ def _failed(error: BaseException) -> bytes:
 
 def _forget_in_child() -> None:
     """A forked child must not keep pipes open: their end tells slots that their parent is gone."""
+    global _starting  # noqa: PLW0603 - the old one may be held for ever
+    _starting = threading.Lock()
     for lane in list(_lanes):
         lane._pipe.close()
+        # It would wait for them at its exit, as for children of its own, and fail.
+        process._children.discard(lane._process)  # type: ignore[attr-defined]  # not in typeshed
     _lanes.clear()
 
 

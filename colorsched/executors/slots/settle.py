@@ -157,7 +157,7 @@ class Settler:
             running = f"{jobs[begun - 1].name} in color {color}" if begun > ended else "nothing"
         again: list[Job] = []
         for place, job in enumerate(jobs, start=1):
-            # A slot that began something could start: who is behind that is sent again and again.
+            # If anything was begun the slot could start: who stood behind that is not to suffer.
             job.starts = 0 if begun else job.starts + 1
             if place > begun:
                 keep = job.starts < STARTS
