@@ -152,13 +152,17 @@ def tests_apart(folder: Path) -> Path:
     return folder
 
 
-def prepare(interpreter: Interpreter, scratch: Path, *, wheel: bool) -> tuple[Path, Path]:
+def prepare(
+    interpreter: Interpreter, scratch: Path, *, wheel: bool, extras: Sequence[str]
+) -> tuple[Path, Path]:
     """Make an environment for the tests; return its Python and the folder to test in."""
+    wanted = ",".join(["test", *extras])
     if not wheel:
-        return environment("test", interpreter, "--editable", f"{ROOT}[test]"), ROOT
+        name = wanted.replace(",", "-")
+        return environment(name, interpreter, "--editable", f"{ROOT}[{wanted}]"), ROOT
     python = environment("wheel", interpreter, "build")
     built = build_wheel(python, scratch / "dist")
-    install(python, interpreter, f"{built}[test]")
+    install(python, interpreter, f"{built}[{wanted}]")
     install(python, interpreter, "--force-reinstall", "--no-deps", str(built))
     place = tests_apart(scratch)
     where = subprocess.run(
@@ -175,7 +179,12 @@ def prepare(interpreter: Interpreter, scratch: Path, *, wheel: bool) -> tuple[Pa
 
 
 def run(
-    interpreter: Interpreter, arguments: Sequence[str], *, wheel: bool, limit: float
+    interpreter: Interpreter,
+    arguments: Sequence[str],
+    *,
+    wheel: bool,
+    extras: Sequence[str],
+    limit: float,
 ) -> Outcome:
     """Run pytest on one interpreter, its output passed through, and count what it reports."""
     began = time.monotonic()
@@ -183,7 +192,7 @@ def run(
         scratch = Path(scratch_name)
         report = scratch / "report.xml"
         try:
-            python, place = prepare(interpreter, scratch, wheel=wheel)
+            python, place = prepare(interpreter, scratch, wheel=wheel, extras=extras)
             status = subprocess.run(
                 [python, "-m", "pytest", f"--junit-xml={report}", *arguments],
                 cwd=place,
@@ -242,6 +251,13 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         metavar="TAG",
         help="fail if it is not found: 3.14, say, or 3.13t without the GIL (may be repeated)",
     )
+    add(
+        "--extra",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="install this extra, too, whose tests are skipped without it: ray (may be repeated)",
+    )
     add("--wheel", action="store_true", help="test the built wheel in place of the source tree")
     add("--coverage", action="store_true", help="measure branch coverage on this interpreter")
     add("--list", action="store_true", help="show which interpreters would run, and stop")
@@ -296,7 +312,13 @@ def main() -> int:
         print(f"\n== CPython {tag}, {tier} tests ==", flush=True)
         measured = ["--cov", "--cov-report=term"] if options.coverage and tag == this.tag else []
         arguments = [*(QUICK if tier == "quick" else ()), *measured, *passed_on]
-        outcomes[tag] = run(interpreter, arguments, wheel=options.wheel, limit=options.limit)
+        outcomes[tag] = run(
+            interpreter,
+            arguments,
+            wheel=options.wheel,
+            extras=options.extra,
+            limit=options.limit,
+        )
 
     print()
     print(*table(rows(runs, tags, outcomes)), sep="\n")

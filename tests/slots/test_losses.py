@@ -175,9 +175,7 @@ def test_who_waits_for_a_slot_that_is_not_replaced_goes_elsewhere() -> None:
         assert isinstance(error(first), WorkerLost)
         assert (result(second), result(third)) == (4, 8)
         for thread in threading.enumerate():
-            if (
-                thread.name == "colorsched-slot"
-            ):  # it has just told the first, and is to do the rest
+            if thread.name == "colorsched-slot":  # it told the first, and has more to do
                 thread.join(PATIENCE_SECONDS)
         assert play.rt.stats().slots == 1
 
