@@ -75,7 +75,7 @@ class World:
         assert color not in self.runs.values(), "a color runs in two slots"
         self.waits.pop(color, None)
         home, since = self.bound.pop(color, (slot, 0.0))
-        assert home is slot or home.life or self.now - since >= PATIENCE, "it moves too early"
+        assert home is slot or self.now - since >= PATIENCE, "it moves too early"
         self.runs[slot] = color
         assert color.slot is slot
         assert color.number > 0
@@ -169,6 +169,10 @@ class LinesMachine(RuleBasedStateMachine):
         self.bound = {key: place for key, place in self.bound.items() if place[0] is not slot}
         assert not slot.forget
         assert slot.life > 0
+        world.bound = {who: place for who, place in world.bound.items() if place[0] is not slot}
+        for other, mover in world.lines.impatient(world.now):
+            world.starts(other, mover)
+        self._note_moves()
 
     @precondition(lambda self: self.world.replaced)
     @rule(data=st.data(), works=st.booleans())
@@ -378,6 +382,18 @@ def test_what_is_lost_with_a_slot_binds_nobody() -> None:
     assert lines.bound() == 0
     assert lines.slots[0].forget == []
     assert lines.enter(color, 0.0) is lines.slots[1]
+
+
+def test_who_waits_for_a_slot_that_is_lost_has_nothing_to_wait_for() -> None:
+    lines = Lines(2)
+    color = Tint("key", 0)
+    bind(lines, color, lines.slots[0])
+    color.live = True
+    assert lines.enter(Tint("slow", 0), 1.0) is lines.slots[0]
+    assert lines.enter(color, 1.0) is None
+    lines.lost(lines.slots[0])
+    assert list(lines.impatient(1.0)) == [(lines.slots[1], color)]
+    assert lines.slots[0].forget == []
 
 
 def test_who_waits_for_a_slot_that_is_gone_goes_elsewhere() -> None:
