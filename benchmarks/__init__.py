@@ -12,6 +12,7 @@ A map of the package, from the bottom up:
   what they measured.
 - ``servers`` and ``load``: web servers and their load; ``protocol_server``: one protocol on
   every kind of loop; ``framework_server``: others for scale.
+- ``simulation``: the scheduler in simulated time, for machines that are not at hand.
 - ``groups``: which workloads stand side by side, and which ratio is asked for.
 - ``command``: reads the command line and runs the groups; ``__main__`` starts it.
 """

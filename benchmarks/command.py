@@ -32,6 +32,7 @@ GROUPS = {
     "order": "order",
     "memory": "memory",
     "stress": "stress",
+    "model": "model",
     "testing": "testing_corpus",
     "testing-peers": "testing_peers",
     "testing-speed": "testing_speed",

@@ -18,7 +18,7 @@ def plot_curves(everything: Mapping[str, Any], path: Path) -> str:
         if isinstance(group, dict) and "curve" in group
     ]
     if not curves:
-        return "no curves were measured: --plot needs the group scaling or testing"
+        return "no curves were measured: --plot needs the group scaling, model or testing"
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ModuleNotFoundError:

@@ -4,9 +4,10 @@ A map, from the top down; each layer imports only from those below it::
 
     cli, web            the caching web server
     testing             explore schedules, find races, prove order, replay failures
-    annotate            @colored
-    runtime, color      Runtime, and a color as users hold it; observed: what tells an observer;
-                        placed: what goes to slots
+    annotate, entry     @colored; run(): what asyncio.run is to a loop
+    runtime, current    Runtime; what is current where code runs
+    color               a color as users hold it; observed: what tells an observer; placed: what
+                        goes to slots
     aio                 a color as an asyncio event loop; holds; futures
     executors           worker threads, the monitor; slots: processes, interpreters, Ray
     sources             descriptors, timers, signals
@@ -18,6 +19,8 @@ from colorsched.aio.future import ColorFuture
 from colorsched.annotate import colored
 from colorsched.color import Color
 from colorsched.core.handle import Handle
+from colorsched.current import current_color, current_runtime, local
+from colorsched.entry import run
 from colorsched.errors import (
     CannotTravel,
     ColorDeadlock,
@@ -29,7 +32,7 @@ from colorsched.errors import (
 )
 from colorsched.executors.slots.engines import slots
 from colorsched.executors.slots.jobs import DeadLetter, Retry
-from colorsched.runtime import DEFAULT, Runtime, current_color, current_runtime, local, run
+from colorsched.runtime import DEFAULT, Runtime
 
 __all__ = [
     "DEFAULT",

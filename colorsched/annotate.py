@@ -6,7 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from colorsched.runtime import current_runtime
+from colorsched.current import current_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable

@@ -84,5 +84,17 @@ class WrongThread(ColorschedError, RuntimeError):
     """An operation was asked for on a thread where Python cannot do it."""
 
 
+class MissingExtra(ColorschedError, ImportError):
+    """What was asked for needs a package that is not installed; ``extra`` brings it."""
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f'{package} is not installed: pip install "colorsched[{extra}]"')
+
+
+class ClusterUnreachable(ColorschedError, ConnectionError):
+    """No cluster answers at the address given, or none can be started here; the text says why."""
+
+
 class InternalError(ColorschedError, AssertionError):
     """A broken invariant of colorsched itself: a bug of ours, never of the caller's."""

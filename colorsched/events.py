@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -72,6 +73,7 @@ class Ticket:
         "number",
         "observer",
         "plan",
+        "site",
     )
 
     def __init__(
@@ -100,11 +102,47 @@ class Ticket:
         """How many posts and plans led to it."""
         self.plan: Ticket | None = None
         """Of the callback of a timer, reader or signal handler, once it runs: how that was set."""
+        self.site: Any = None
+        """Where it was posted, if an observer wants to know (``testing.access.note_poster``)."""
         self.data: Any = None
 
     def __repr__(self) -> str:
         name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
         return f"<{self.kind} {self.number} {name} in {self.key!r}>"
+
+
+class Told:
+    """Accesses that an observer knows of, and need not be told again for now.
+
+    An observer hands it out (``Observer.accessed``), who reports accesses adds to it and looks in
+    it, and the observer empties it for good when to be told again would say something new.
+    Only the callback that it was handed out to may go by it: who lets one begin puts ``NOTHING``
+    into ``told`` first, as a context may have served another one.
+    """
+
+    __slots__ = ("reads", "writes")
+
+    def __init__(self) -> None:
+        self.reads: set[tuple[int, object]] = set()
+        """The identity of each thing read, and the part of it."""
+        self.writes: set[tuple[int, object]] = set()
+
+    def forget(self) -> None:
+        """Nothing in it holds any more."""
+        self.reads.clear()
+        self.writes.clear()
+
+
+NOTHING: Final = Told()
+"""What has been told where there is nobody to tell. It stays empty."""
+
+#: What the callback that runs has told. Not a part of ``here``: to look there takes three times as
+#: long, and this is looked at for every access.
+told: Final[ContextVar[Told]] = ContextVar("told", default=NOTHING)
+
+
+ADDS: Final = 2
+"""In the place of ``write``: a write that commutes with others of its kind, and nothing else."""
 
 
 class Observer:
@@ -184,11 +222,18 @@ class Observer:
         ticket: Ticket,
         target: object,
         part: object,
-        write: bool,  # noqa: FBT001 - called by position: keywords cost a fifth more
+        write: int,
         name: str,
         site: object,
-    ) -> None:
-        """A callback read or wrote ``part`` of a shared object (``colorsched.testing.Shared``)."""
+    ) -> Told | None:
+        """A callback read or wrote ``part`` of a shared object (``colorsched.testing.Shared``).
+
+        ``write`` is False, True, or ``ADDS``.
+
+        To return a ``Told`` is to say: not the same access again, until that is emptied. Then
+        ``silenced`` is not told of it either.
+        """
+        return None
 
     def silenced(self, ticket: Ticket, reason: str, site: object) -> None:
         """An access was left out, for a reason (``colorsched.testing.benign``)."""

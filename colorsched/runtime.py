@@ -20,10 +20,11 @@ from colorsched.core.queue import ColorQueue
 from colorsched.core.scheduler import Scheduler, drop_all
 from colorsched.core.turn import run_turns
 from colorsched.core.waits import WaitGraph
-from colorsched.errors import ColorDeadlock, ForkedRuntime, NoRuntime, RuntimeShutdown
+from colorsched.errors import ColorDeadlock, ForkedRuntime, RuntimeShutdown
 from colorsched.events import Stats
-from colorsched.executors.slots.engines import placing_for, usable_cores
+from colorsched.executors.slots.engines import usable_cores
 from colorsched.executors.slots.manager import Slots
+from colorsched.executors.slots.placing import placing_for
 from colorsched.executors.slots.settle import Settler
 from colorsched.executors.threads import Workers
 from colorsched.observed import ObservedColor, ObservedLoop
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from colorsched.aio.future import ColorFuture
     from colorsched.core.handle import Handle
     from colorsched.events import Observer
-    from colorsched.executors.slots.engines import Placing, slots
+    from colorsched.executors.slots.engines import slots
     from colorsched.executors.slots.jobs import Retry
+    from colorsched.executors.slots.placing import Placing
     from colorsched.sources.timers import TimerHandle
 
 T = TypeVar("T")
@@ -100,6 +102,8 @@ class Runtime:
         ValueError: ``workers`` or ``max_workers`` is out of range; there is no such executor, or an
             option that is not for it.
         NoSlots: the executor cannot be had on this interpreter.
+        MissingExtra: it needs a package that is not installed.
+        ClusterUnreachable: no Ray cluster answers at the address.
 
     >>> with Runtime() as rt:
     ...     for word in ("one", "two", "three"):
@@ -502,7 +506,7 @@ class Runtime:
             done.result()
 
     def __enter__(self) -> Runtime:  # noqa: PYI034 - a runtime is not subclassed
-        _enter(self)
+        enter(self)
         return self
 
     def __exit__(
@@ -511,7 +515,7 @@ class Runtime:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _leave(self)
+        leave(self)
         if self._forked:
             return
         if error is None or isinstance(error, Exception):
@@ -629,8 +633,7 @@ def default_workers() -> int:
 
 
 # The current runtime is the one global state there is: what a colored function runs on.
-_entered: list[Runtime] = []
-_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+entered: list[Runtime] = []
 
 
 class _EnteredHere(threading.local):
@@ -640,163 +643,25 @@ class _EnteredHere(threading.local):
         self.stack: list[Runtime] = []
 
 
-_entered_here = _EnteredHere()
+entered_here = _EnteredHere()
 
 
-def _enter(runtime: Runtime) -> None:
-    _entered.append(runtime)
-    _entered_here.stack.append(runtime)
+def enter(runtime: Runtime) -> None:
+    """Make a runtime the current one, for the calling thread above all."""
+    entered.append(runtime)
+    entered_here.stack.append(runtime)
 
 
-def _leave(runtime: Runtime) -> None:
-    for stack in (_entered, _entered_here.stack):
+def leave(runtime: Runtime) -> None:
+    """Undo the last ``enter`` of it."""
+    for stack in (entered, entered_here.stack):
         for index in reversed(range(len(stack))):
             if stack[index] is runtime:
                 del stack[index]
                 break
 
 
-def current_runtime() -> Runtime:
-    """The runtime of the callback that calls, else the one whose ``with`` block was entered last.
-
-    A block that the calling thread has entered comes before those of other threads.
-
-    Raises:
-        NoRuntime: there is none.
-
-    """
-    if here.slot is not None and not _entered_here.stack:
-        inside: Runtime = here.slot.runtime  # what there is of one in a slot
-        return inside
-    lane = here.lane
-    if lane is not None:
-        runtime: Runtime | None = lane.scheduler.runtime()
-        if runtime is not None:
-            return runtime
-    try:
-        return (_entered_here.stack or _entered)[-1]
-    except IndexError:
-        raise NoRuntime(
-            "no runtime is current: call this inside `with Runtime():` or inside a callback"
-        ) from None
-
-
-def current_color() -> Color | None:
-    """The color whose callback calls this; None outside of callbacks.
-
-    In a slot it has ``key`` and ``post``, and no more.
-    """
-    if here.slot is not None:
-        inside: Color = here.slot.color
-        return inside
-    lane = here.lane
-    return None if lane is None else lane.color
-
-
-def local() -> dict[Any, Any]:
-    """The running color's own dictionary, in the process where its callbacks run.
-
-    What a callback puts there the next one of its color finds, also after the color was idle: a
-    connection, a model, a cache. In a slot it is lost with that, and when the color moves, which it
-    does while it is idle if its slot is busy and another one is not; so take it for a cache, and
-    fill it again (``local().setdefault``). Callbacks in a slot, and those of the same color in the
-    parent process, have two. An empty one costs nothing.
-
-    Raises:
-        NoRuntime: called outside of callbacks.
-
-    >>> def count():
-    ...     local()["calls"] = local().get("calls", 0) + 1
-    ...     return local()["calls"]
-    >>> with Runtime() as rt:
-    ...     [rt.color("red").submit(count).result() for _ in range(3)]
-    [1, 2, 3]
-
-    """
-    state: dict[Any, Any]
-    if here.slot is not None:
-        state = here.slot.local()
-        return state
-    lane = here.lane
-    color = None if lane is None else lane.color
-    if lane is None or color is None:
-        raise NoRuntime("local() is the dictionary of the color that runs: call it in a callback")
-    state = lane.scheduler.locals.of(color.key)
-    return state
-
-
-def run(
-    main: Coroutine[Any, Any, T],
-    *,
-    workers: int | None = None,
-    max_workers: int | None = None,
-    exception_handler: Callable[[BaseException], object] | None = None,
-    executor: str | slots = "threads",
-    address: str | None = None,
-    travel: str | None = None,
-    retry: Retry | None = None,
-) -> T:
-    """Run a coroutine in the default color of a new runtime, and return its result.
-
-    It is to a runtime what ``asyncio.run`` is to an event loop: when ``main`` ends, other
-    coroutines are cancelled and awaited, work that was posted still runs, and the runtime is shut
-    down. Ctrl-C cancels ``main`` too and is raised when all have ended; a second one is raised at
-    once. The options are those of ``Runtime``.
-
-    Raises:
-        TypeError: ``main`` is not a coroutine.
-        RuntimeError: called where an event loop runs, which it would block.
-
-    >>> import asyncio
-    >>> async def main():
-    ...     await asyncio.sleep(0)
-    ...     return "done"
-    >>> run(main())
-    'done'
-
-    """
-    if not asyncio.iscoroutine(main):
-        raise TypeError(f"run() takes a coroutine, got {main!r}. Call the async function: run(f())")
-    if asyncio._get_running_loop() is not None:
-        main.close()
-        raise RuntimeError(
-            "run() cannot be called where an event loop runs: await the coroutine, or spawn() it"
-        )
-    try:
-        runtime = Runtime(
-            workers,
-            max_workers,
-            exception_handler=exception_handler,
-            executor=executor,
-            address=address,
-            travel=travel,
-            retry=retry,
-        )
-    except BaseException:
-        main.close()
-        raise
-    _enter(runtime)
-    try:
-        done = Bell(runtime._doors)
-        # Before main begins, since it may handle a signal at once: that needs this thread.
-        with runtime._hub.signals.main.attending(done):
-            future = runtime.spawn(main)
-            future.add_done_callback(lambda _: done.ring())
-            runtime._wait(done, None)
-        return future.result()
-    finally:
-        # An interrupt comes here too: main is then cancelled with the other coroutines. Work is
-        # taken until they have ended, since they may need some to clean up.
-        try:
-            tasks = {*runtime._shared.live.copy(), *runtime._background()}
-            runtime._cancel_coming()
-            runtime._wait(runtime._cancel_tasks(tasks), None)
-            runtime.shutdown()
-        except BaseException:
-            runtime.shutdown(wait=False, cancel_futures=True)
-            raise
-        finally:
-            _leave(runtime)
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:

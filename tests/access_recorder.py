@@ -25,7 +25,7 @@ class Ticket:
 class Recorder:
     """What was accessed; ``seen`` as pairs of ``"r"`` or ``"w"`` and the part."""
 
-    accesses: list[tuple[Any, Any, bool, str, Any]] = field(factory=list)
+    accesses: list[tuple[Any, Any, int, str, Any]] = field(factory=list)
     silences: list[tuple[str, str]] = field(factory=list)
 
     def accessed(
@@ -33,7 +33,7 @@ class Recorder:
         ticket: object,
         target: object,
         part: object,
-        write: bool,  # noqa: FBT001 - the observer's signature
+        write: int,
         name: str,
         site: object,
     ) -> None:

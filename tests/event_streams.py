@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colorsched.events import Observer, Ticket
+from colorsched.events import ADDS, Observer, Ticket
 from colorsched.ports import here
 
 if TYPE_CHECKING:
@@ -112,8 +112,11 @@ class Stream:
     def write(self, by: Ticket | None, thing: object, line: int = 0, part: object = "x") -> None:
         self._access(by, thing, part, write=True, line=line)
 
+    def add(self, by: Ticket | None, thing: object, line: int = 0, part: object = "x") -> None:
+        self._access(by, thing, part, write=ADDS, line=line)
+
     def _access(
-        self, by: Ticket | None, thing: object, part: object, *, write: bool, line: int
+        self, by: Ticket | None, thing: object, part: object, *, write: int, line: int
     ) -> None:
         site = Place("src/app.py", line, "work")
         self._tell(by, "accessed", by, thing, part, write, f"thing.{part}", site)

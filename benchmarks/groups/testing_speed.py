@@ -20,7 +20,7 @@ RACES = "explore"
 
 
 def run(settings: Settings) -> Report:
-    """Schedules a second, proofs, watching."""
+    """Schedules a second, proofs, watching, single accesses."""
     report = Report(
         name="testing-speed", title=f"Testing: schedules a second ({settings.here.label})"
     )
@@ -28,6 +28,7 @@ def run(settings: Settings) -> Report:
     _random_programs(settings, report)
     _twins(settings, report)
     _watching(settings, report)
+    _accesses(settings, report)
     return report
 
 
@@ -221,3 +222,56 @@ def _watching(settings: Settings, report: Report) -> None:
             f"{what}",
             table(["", "a callback takes", "times as long"], rows),
         )
+
+
+#: What an access in a loop may take, in ns, by how it is seen.
+ASKED = {"hand": 178, "import": 125}
+SEEN = {"nothing": "not seen", "hand": "@shared, Shared", "import": "instrument()"}
+LOOPS = ("attributes", "augmented", "items", "variables")
+
+
+def _accesses(settings: Settings, report: Report) -> None:
+    times = settings.pick(full=300_000, quick=100_000)
+    rows = []
+    costs: dict[str, list[float]] = {how: [] for how in SEEN}
+    for loop in LOOPS:
+        outcomes = take_turns(
+            settings.here,
+            settings.dependencies,
+            [
+                Case(
+                    label,
+                    "testing.accesses:looped",
+                    {"instrument_by": how, "loop": loop, "times": times},
+                )
+                for how, label in SEEN.items()
+                if (how, loop) != ("hand", "variables")  # those can't be wrapped
+            ],
+            rounds=settings.rounds,
+        )
+        report.keep(f"accesses, {loop}", outcomes)
+        row = [loop]
+        for how, label in SEEN.items():
+            outcome = outcomes.get(label)
+            if outcome is None or not outcome.answers:
+                row.append("-")
+                continue
+            cost = Spread.of([1e9 / rate for rate in outcome.rates])
+            costs[how].append(cost.median)
+            row.append(f"{cost.median:,.0f} ({cost.low:,.0f}-{cost.high:,.0f})")
+        rows.append(row)
+    report.add(
+        "an access in a tight loop of one callback beside the race detector, in ns",
+        table(["", *SEEN.values()], rows),
+    )
+    report.verdicts += [
+        Verdict(
+            what=f"an access in a loop, {SEEN[how]}",
+            measured=statistics.mean(costs[how]) if costs[how] else None,
+            asked=asked,
+            at_most=True,
+            unit=" ns",
+            remark=" ".join(f"{cost:.0f}" for cost in costs[how]),
+        )
+        for how, asked in ASKED.items()
+    ]

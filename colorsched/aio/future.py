@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from concurrent.futures._base import PENDING
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from colorsched.aio.condition import LazyCondition
 from colorsched.core.waits import Stalled
 from colorsched.ports import here
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
+    from threading import Condition
 
     from colorsched.core.queue import ColorQueue
     from colorsched.core.waits import Node, WaitGraph
@@ -37,7 +40,13 @@ class ColorFuture(concurrent.futures.Future[T]):
     """
 
     def __init__(self, color: ColorQueue, waits: WaitGraph) -> None:
-        super().__init__()
+        # The base's constructor would make a whole condition: see ``LazyCondition``.
+        self._condition = cast("Condition", LazyCondition())
+        self._state = PENDING
+        self._result = None
+        self._exception = None
+        self._waiters = []
+        self._done_callbacks: list[Any] = []
         self.color = color
         self._waits = waits
         self._spawned: Part | None = None

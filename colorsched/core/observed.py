@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from colorsched.core.handle import EndTurn
-from colorsched.events import Ticket
+from colorsched.events import NOTHING, Ticket, told
 from colorsched.ports import here
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Watched(Ticket):
     def __call__(self, *args: Any) -> None:
         before = here.ticket
         here.ticket = self
+        if told.get() is not NOTHING:  # who posted it told that, or another one in this context
+            told.set(NOTHING)
         observer = self.observer
         observer.started(self)
         try:

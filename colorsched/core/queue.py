@@ -92,7 +92,11 @@ class ColorQueue:
         if FENCE:
             self._token.reverse()
         if self._token:
-            self._scheduler.wake(self)
+            try:
+                self._token.pop()  # ``claim``, without the call: this is the hot path
+            except IndexError:
+                return handle
+            self._scheduler.ready(self)
         return handle
 
     def post_handle(self, handle: Handle) -> None:

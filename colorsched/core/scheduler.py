@@ -160,7 +160,8 @@ class Scheduler:
                 self.wake_one()
         else:
             homes = self.homes
-            ready = homes[color.home % len(homes)].ready
+            home = homes[color.home % len(homes)] if len(homes) > 1 else homes[0]
+            ready = home.ready
             ready.append(color)
             if not len(ready) % POSTED_AHEAD:
                 # A poster that has the interpreter keeps it for a whole switch interval; the

@@ -79,6 +79,8 @@ def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback c
                         except BaseException as error:  # noqa: BLE001 - must not reach another callback
                             tell(failed, error, context)
                     else:
+                        if not queue:
+                            break
                         # ``now`` is a little old, so a turn after slow ones may end early.
                         before, now = now, clock()
                         if now < before + TURN_SECONDS:

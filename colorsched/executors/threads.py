@@ -258,6 +258,10 @@ class Workers:
             self._scheduler.wake_up(lane)
             lane.polls = False
         lane.found = bool(events)
+        if events:
+            # The lap that follows has its time from now on, however long the wait was. A poll in
+            # its middle reports again every descriptor that it has yet to come to.
+            lane.polled = self._doors.clock()
         hub.deliver(events)
 
     def _pass_on(self, lane: Lane) -> None:

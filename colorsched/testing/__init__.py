@@ -22,6 +22,7 @@ from colorsched.testing.linearizability import NotLinearizable, Undecided, by_ke
 from colorsched.testing.models import Model
 from colorsched.testing.network import Network
 from colorsched.testing.oracles import Deadlocked
+from colorsched.testing.ordering import OrderingLock
 from colorsched.testing.orders import happens_before, linearized, never_overlap
 from colorsched.testing.properties import (
     NeedsObserver,
@@ -34,7 +35,7 @@ from colorsched.testing.properties import (
     sometimes,
 )
 from colorsched.testing.pytesting import color_test
-from colorsched.testing.races import OrderingLock, Race, RaceDetector
+from colorsched.testing.races import Race, RaceDetector
 from colorsched.testing.rewrite import instrument, unobserved
 from colorsched.testing.schedule import BadSchedule
 from colorsched.testing.shared import Shared, shared
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from colorsched.testing.conformance.programs import programs
     from colorsched.testing.given import schedules
     from colorsched.testing.machine import ColorStateMachine, rule
+from colorsched.testing.unmet import NoFault
 
 __all__ = [
     "BadSchedule",
@@ -65,6 +67,7 @@ __all__ = [
     "Network",
     "NeverHeld",
     "NoChoice",
+    "NoFault",
     "Nondeterministic",
     "NotConforming",
     "NotLinearizable",

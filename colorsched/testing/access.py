@@ -22,12 +22,13 @@ import reprlib
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar, cast
 
 import attr
 
+from colorsched.events import ADDS, told
 from colorsched.ports import here
 
 if TYPE_CHECKING:
@@ -95,32 +96,79 @@ _HELPERS = (
     Mapping.get.__code__.co_filename,
 )
 _KIT = str(Path(__file__).parent) + os.sep
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
-class _Helpers(dict[str, bool]):
-    """Whether code of a file acts for its caller: the kit's, and what copies or compares."""
+#: Whose code a file is: the program's; of what acts for its caller, the kit or what copies or
+#: compares; the runtime's.
+_PROGRAM, _HELPER, _RUNTIME = range(3)
 
-    def __missing__(self, filename: str) -> bool:
-        found = self[filename] = filename.startswith((_KIT, *_HELPERS))
+
+class _Owners(dict[str, int]):
+    """Whose code each file is."""
+
+    def __missing__(self, filename: str) -> int:
+        found = _PROGRAM
+        if filename.startswith((_KIT, *_HELPERS)):
+            found = _HELPER
+        elif filename.startswith(_PACKAGE):
+            found = _RUNTIME
+        self[filename] = found
         return found
 
 
-_is_helper = _Helpers()
+_owners = _Owners()
+
+
+def is_of_the_kit(frame: FrameType) -> bool:
+    """Whether a frame runs code of colorsched's own."""
+    return frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def site_of(frame: FrameType | None) -> Site:
     """The place of the first frame from ``frame`` outwards that belongs to the program."""
     assert frame is not None
     found = frame
-    while _is_helper[found.f_code.co_filename]:
+    while _owners[found.f_code.co_filename] == _HELPER:
         if found.f_back is None:
             break
         found = found.f_back
     return Site(found.f_code, found.f_lasti)
 
 
+def note_poster(ticket: Any) -> None:
+    """Note where a callback is posted, or planned, if it has no place of its own in the program.
+
+    Of ``color.post(shared.set, 1)`` nothing else in the program is to be seen. To be called while
+    the poster posts.
+    """
+    kind, fn = ticket.kind, ticket.fn
+    if kind == "timer" or kind == "io":  # noqa: PLR1714 - half the time of a look into a set
+        return  # nobody posts it; who planned it did
+    while type(fn) is partial:
+        fn = fn.func
+    code = getattr(fn, "__code__", None)
+    if code is None and kind == "loop":
+        return  # a task's step: its coroutine has
+    if code is not None and _owners[code.co_filename] != _HELPER:
+        return
+    frame = _getframe(2)
+    while _owners[frame.f_code.co_filename] != _PROGRAM and frame.f_back is not None:
+        frame = frame.f_back
+    ticket.site = Site(frame.f_code, frame.f_lasti)
+
+
+def _posted_at(ticket: Any, site: Site) -> Site:
+    """Where it was posted, as far as that is known; else the place itself."""
+    plan = getattr(ticket, "plan", None)
+    return getattr(ticket, "site", None) or getattr(plan, "site", None) or site
+
+
 _getframe = sys._getframe
 _new_site = tuple.__new__
+
+#: What need not be told again. The most frequent accesses look here before they call read or write.
+told_now = told.get
 
 
 def read(target: object, part: Hashable, name: str) -> None:
@@ -128,6 +176,9 @@ def read(target: object, part: Hashable, name: str) -> None:
 
     Called by the kit's instruments only, so the caller's caller is the first to look at.
     """
+    known = told_now().reads
+    if known and (id(target), part) in known:
+        return
     ticket = here.ticket
     if ticket is None:
         return
@@ -135,12 +186,17 @@ def read(target: object, part: Hashable, name: str) -> None:
     if _silences.get() and _is_silent(ticket, frame):
         return
     code = frame.f_code
-    while _is_helper[code.co_filename] and frame.f_back is not None:
+    while (owner := _owners[code.co_filename]) == _HELPER and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     # Not through NamedTuple's own constructor, which takes twice as long.
     site = _new_site(Site, (code, frame.f_lasti))
-    ticket.observer.accessed(ticket, target, part, False, name, site)
+    if owner == _RUNTIME:
+        site = _posted_at(ticket, site)
+    now = ticket.observer.accessed(ticket, target, part, False, name, site)
+    if now is not None:
+        now.reads.add((id(target), part))
+        told.set(now)
 
 
 def write(target: object, part: Hashable, name: str) -> None:
@@ -148,6 +204,9 @@ def write(target: object, part: Hashable, name: str) -> None:
 
     Called by the kit's instruments only, so the caller's caller is the first to look at.
     """
+    known = told_now().writes
+    if known and (id(target), part) in known:
+        return
     ticket = here.ticket
     if ticket is None:
         return
@@ -155,12 +214,33 @@ def write(target: object, part: Hashable, name: str) -> None:
     if _silences.get() and _is_silent(ticket, frame):
         return
     code = frame.f_code
-    while _is_helper[code.co_filename] and frame.f_back is not None:
+    while (owner := _owners[code.co_filename]) == _HELPER and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     # Not through NamedTuple's own constructor, which takes twice as long.
     site = _new_site(Site, (code, frame.f_lasti))
-    ticket.observer.accessed(ticket, target, part, True, name, site)
+    if owner == _RUNTIME:
+        site = _posted_at(ticket, site)
+    now = ticket.observer.accessed(ticket, target, part, True, name, site)
+    if now is not None:
+        now.writes.add((id(target), part))
+        told.set(now)
+
+
+def add(target: object, part: Hashable, name: str) -> None:
+    """Report a write that commutes with others reported so, as additions to a set do.
+
+    Called by the kit's instruments only, as :func:`write`.
+    """
+    ticket = here.ticket
+    if ticket is None:
+        return
+    frame = _getframe(2)
+    if not (_silences.get() and _is_silent(ticket, frame)):
+        site = site_of(frame)
+        if _owners[site.file] == _RUNTIME:
+            site = _posted_at(ticket, site)
+        ticket.observer.accessed(ticket, target, part, ADDS, name, site)
 
 
 # -- silence ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorT
 from typing import TYPE_CHECKING, Any
 
 from colorsched.ports import here
-from colorsched.testing.access import read, write
+from colorsched.testing.access import add, read, write
 from colorsched.testing.containers import TABLES
 from colorsched.testing.mappings import dict_reads_all
 from colorsched.testing.operations import WHOLE, list_reads_all, reads_whole
@@ -35,7 +35,8 @@ _WRITES = frozenset({
     heapq.heappushpop, heapq.heapreplace,
 })  # fmt: skip
 
-_PROBES = frozenset(PROBES.values())
+_PROBES = frozenset(PROBES.values()) - {slice}  # a program may call that one, too
+_KINDS_OF_PROBES = frozenset(type(probe) for probe in _PROBES)  # all with a hash of object's own
 _READING = frozenset({
     "__contains__", "__getitem__", "count", "get", "index", "items", "keys", "values",
 })  # fmt: skip
@@ -69,7 +70,9 @@ def report_call(function: Any, first: object) -> None:
 def _report_method(container: Any, method: str) -> None:
     operation = TABLES[type(container)].get(method)
     if method in {"append", "add"}:
-        write(container, WHOLE, _name(container))
+        # Of what is added nothing is known.
+        report = add if method == "add" else write
+        report(container, WHOLE, _name(container))
     elif method in _READING or operation in _READERS:
         _report_all(container, read)
     elif operation is not None:
@@ -94,9 +97,12 @@ def _name(container: object) -> str:
 if sys.version_info >= (3, 12):
 
     def _called(_code: CodeType, _offset: int, function: object, first: object) -> object:
-        if isinstance(function, FunctionType):
+        kind = type(function)
+        if kind in _KINDS_OF_PROBES and function in _PROBES:
             # A place that calls a probe calls nothing else, ever: no more events from there.
-            return sys.monitoring.DISABLE if function in _PROBES else None
+            return sys.monitoring.DISABLE
+        if kind is FunctionType:
+            return None
         if here.ticket is not None:
             report_call(function, first)
         return None

@@ -11,16 +11,18 @@ Two orders, for two questions about one run:
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from colorsched.events import Observer
 from colorsched.ports import here
+from colorsched.testing.access import note_poster
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from colorsched.events import Ticket
+    from colorsched.events import Ticket, Told
 
 #: What a clock says when it sends something: its index, its time, and what it knows of the others.
 Snapshot = tuple[int, int, dict[int, int]]
@@ -42,7 +44,7 @@ class ColorClock:
     the snapshot says: one comparison tells that there is nothing to learn.
     """
 
-    __slots__ = ("index", "key", "known", "time")
+    __slots__ = ("index", "key", "known", "time", "told")
 
     def __init__(self, index: int, key: Hashable) -> None:
         self.index = index
@@ -51,11 +53,16 @@ class ColorClock:
         self.known: dict[int, int] = {}
         """The times of others, by index. Never changed, only replaced: snapshots share it. It may
         hold an old time of its own, which nobody looks at."""
+        self.told: Told | None = None
+        """The accesses at this time that need not be told again."""
 
     def send(self) -> Snapshot:
         """All that came before now; what comes after is not in it."""
         time = self.time
         self.time = time + 1
+        if self.told is not None:
+            self.told.forget()
+            self.told = None
         return (self.index, time, self.known)
 
     def join(self, snapshot: Snapshot) -> None:
@@ -112,6 +119,8 @@ class HappensBefore(Observer):
 
     def posted(self, ticket: Ticket) -> None:
         """Remember what came before the post."""
+        if type(ticket.fn) is not FunctionType:  # a function has a place of its own
+            note_poster(ticket)
         by = ticket.by
         if by is not None or ticket.kind not in SOURCES:
             self._posts[ticket] = self.clock_of(by).send()
@@ -133,6 +142,7 @@ class HappensBefore(Observer):
 
     def planned(self, ticket: Ticket) -> None:
         """Remember what came before a timer, a reader or a signal handler was set."""
+        note_poster(ticket)
         self._send(ticket, self.clock_of(ticket.by))
 
     def recalled(self, ticket: Ticket) -> None:

@@ -13,6 +13,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
 from colorsched.testing import mappings
+from colorsched.testing.access import told_now
 from colorsched.testing.mappings import COUNTER, DICT, VIEWS, keys_of
 from colorsched.testing.operations import DEQUE, LIST, SET
 
@@ -31,6 +32,15 @@ _COPIES = {"__add__", "__copy__", "__mul__", "__or__", "__rmul__", "__ror__", "c
 
 #: Frequent methods of one argument: named, it costs less than any number.
 _TAKES_ONE = {"__contains__", "__delitem__", "__getitem__", "add"}
+
+#: Methods whose argument is the part that they read. So it is where they look whether a dict has a
+#: key, once its value was read: who adds or removes it writes both parts.
+_READS_PART: dict[type, set[str]] = {
+    **{base: {"__contains__", "__getitem__"} for base in (dict, defaultdict, OrderedDict, Counter)},
+    list: {"__getitem__"},
+    set: {"__contains__"},
+    deque: set(),
+}
 
 #: What each container's operations are.
 TABLES: dict[type, Table] = {
@@ -131,6 +141,22 @@ def _adopt(method: str, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*args[:-1], wrap(args[-1], inner))
 
 
+def _setting_item(original: Method, operation: Method) -> Method:
+    def watched(self: Any, key: Any, value: Any, /) -> Any:
+        if type(value) in _PROXIES or type(key) is slice:
+            key, value = _adopt("__setitem__", self._name, (key, value))
+        writes = told_now().writes
+        try:
+            known = writes and (id(self), key) in writes
+        except TypeError:
+            known = False  # not hashable: the operation says so, or it is a slice
+        if known:
+            return original(self, key, value)
+        return operation(original, self, self._name, key, value)
+
+    return watched
+
+
 def _putting_one(method: str, original: Method, operation: Method) -> Method:
     def watched(self: Any, *args: Any) -> Any:
         if args and (type(args[-1]) in _PROXIES or type(args[0]) is slice):
@@ -166,6 +192,20 @@ def _taking_one(original: Method, operation: Method) -> Method:
     return watched
 
 
+def _looking_up(original: Method, operation: Method) -> Method:
+    def watched(self: Any, part: Any, /) -> Any:
+        reads = told_now().reads
+        try:
+            known = reads and (id(self), part) in reads
+        except TypeError:
+            known = False  # not hashable: the operation says so, or it is a slice
+        if known:
+            return original(self, part)
+        return operation(original, self, self._name, part)
+
+    return watched
+
+
 def _taking_any(original: Method, operation: Method) -> Method:
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         return operation(original, self, self._name, *args, **kwargs)
@@ -182,7 +222,11 @@ def _method(base: type, method: str, operation: Method) -> Method:
     if method == "__repr__" and base not in {list, dict}:  # those don't show their class
         original = recursive_repr()(_plain_repr)
     holds_containers = base is not set and base is not Counter
-    if method in _PUTS and holds_containers:
+    if method in _READS_PART[base]:
+        watched = _looking_up(original, operation)
+    elif method == "__setitem__" and base is not deque:
+        watched = _setting_item(original, operation)
+    elif method in _PUTS and holds_containers:
         watched = _putting_one(method, original, operation)
     elif method in _PUTS_ITEMS | _PUTS_MAPPING and holds_containers:
         watched = _putting_many(method, original, operation)

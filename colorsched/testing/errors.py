@@ -40,12 +40,20 @@ class CannotSimulate(TestingError, RuntimeError):
     """The program asked for something that a simulation cannot do, or not repeat."""
 
 
+class Blocked(CannotSimulate):
+    """A callback waits for something real, and nobody else of the simulation runs meanwhile."""
+
+
 class Aborted(BaseException):
     """Ends the callbacks that wait in a simulation that is over."""
 
 
 class EndRun(BaseException):
     """Raised by a strategy: this run need not go on."""
+
+
+class NeedsWatching(BaseException):
+    """The program makes a promise, and nobody watches: begin again with somebody who does."""
 
 
 class NeedsThreads(BaseException):

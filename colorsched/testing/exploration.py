@@ -13,7 +13,7 @@ from colorsched.errors import ColorschedError
 from colorsched.events import Observer
 from colorsched.testing.arguments import check_conditions, check_count, check_main
 from colorsched.testing.coverage import Coverage, CoverageWatch
-from colorsched.testing.errors import NeedsThreads, TestingError
+from colorsched.testing.errors import NeedsThreads, NeedsWatching, TestingError
 from colorsched.testing.faults import Faults, WithFaults
 from colorsched.testing.minimize import minimize, switches
 from colorsched.testing.program import Program
@@ -22,6 +22,8 @@ from colorsched.testing.schedule import BadSchedule, Schedule
 from colorsched.testing.simruntime import MOST_STEPS
 from colorsched.testing.strategies import Recorded, check_strategy, make_strategy, strategies
 from colorsched.testing.timeline import Narrated, Timeline
+from colorsched.testing.unmet import NoFault, Unmet
+from colorsched.testing.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -143,6 +145,7 @@ def explore(
 
     Raises:
         ScheduleFailed: a schedule fails.
+        CannotSimulate: a callback blocked for a minute on something real; it says where.
         NeverHeld: what the program says ``sometimes`` holds never did.
         Nondeterministic: a schedule gave two different runs.
         ValueError: an argument is out of range.
@@ -171,35 +174,37 @@ def explore(
     check_strategy(strategy)
     check_conditions(properties, faults, expect)
     coverage = Coverage() if races else None
+    unmet = None if faults is None else Unmet(faults)
     program = Program(
         main=main,
         most_steps=most_steps,
         detectors=[RaceDetector] if races else [],
         properties=tuple(properties),
         faults=faults,
-        observed=True,
+        unmet=unmet,
     )
-    explorer = Explorer(program, coverage)
     labels = dict.fromkeys(expect, False)
     length = 0
     seen: set[tuple[int, ...]] = set()
     steps = chances = 0
-    for number, (kind, roll) in enumerate(
-        islice(strategies(strategy, seed, depth=depth), schedules), 1
-    ):
-        make = partial(make_strategy, kind, roll, length=length)
-        if faults is not None:
-            make = partial(_with_faults, make, faults.seed * 1_000_003 + roll)
-        run = explorer.run_twice(make) if twice else explorer.run(make)
-        length = len(run.choices)
-        seen.add(run.choices)
-        steps += run.steps
-        chances += length
-        for label, held in run.labels.items():
-            labels[label] = labels.get(label, False) or held
-        if run.failure is not None:
-            nth = f"schedule {number} of {schedules} ({kind}, seed {seed})"
-            raise explorer.explain(run, nth, shrink=shrink, plain_passed=number > 1)
+    with Watchdog() as watchdog:
+        explorer = Explorer(evolve(program, watchdog=watchdog), coverage)
+        for number, (kind, roll) in enumerate(
+            islice(strategies(strategy, seed, depth=depth), schedules), 1
+        ):
+            make = partial(make_strategy, kind, roll, length=length)
+            if faults is not None:
+                make = partial(_with_faults, make, faults.seed * 1_000_003 + roll)
+            run = explorer.run_twice(make) if twice else explorer.run(make)
+            length = len(run.choices)
+            seen.add(run.choices)
+            steps += run.steps
+            chances += length
+            for label, held in run.labels.items():
+                labels[label] = labels.get(label, False) or held
+            if run.failure is not None:
+                nth = f"schedule {number} of {schedules} ({kind}, seed {seed})"
+                raise explorer.explain(run, nth, shrink=shrink, plain_passed=number > 1)
     if not chances:
         warnings.warn(
             "no schedule had anything to choose: the program posts nothing, or waits for each post "
@@ -207,6 +212,8 @@ def explore(
             NoChoice,
             stacklevel=2,
         )
+    if unmet is not None and unmet.left:
+        warnings.warn(unmet.tell(), NoFault, stacklevel=2)
     never = [label for label, held in labels.items() if not held]
     if never:
         raise NeverHeld(never, schedules)
@@ -265,16 +272,17 @@ def replay(
         faults=_faults_of(recorded, faults),
         observed=True,
     )
-    explorer = Explorer(program, None)
     made: list[Recorded] = []
 
     def again() -> Recorded:
         made.append(Recorded(recorded.choices))
         return made[-1]
 
-    run = explorer.run(again)
-    if run.failure is not None:
-        raise explorer.explain(run, "the schedule", shrink=False)
+    with Watchdog() as watchdog:
+        explorer = Explorer(evolve(program, watchdog=watchdog))
+        run = explorer.run(again)
+        if run.failure is not None:
+            raise explorer.explain(run, "the schedule", shrink=False)
     if made[-1].strayed or len(run.choices) != len(recorded.choices):
         raise Nondeterministic(
             f"this schedule has {len(recorded.choices)} choices, but the program made "
@@ -308,14 +316,16 @@ class Explorer:
         self._coverage = coverage
 
     def run(self, make: Callable[[], Strategy], *observers: Callable[[], Observer]) -> Run:
-        """Run the program once; begin again if it turns out to need threads."""
+        """Run the program once; begin again if it turns out to need threads, or watching."""
         if self._coverage is not None and not observers:
             observers = (partial(CoverageWatch, self._coverage),)
-        try:
-            return self._program.run(make(), *(observer() for observer in observers))
-        except NeedsThreads:
-            self._program = evolve(self._program, apart=True)
-            return self._program.run(make(), *(observer() for observer in observers))
+        while True:
+            try:
+                return self._program.run(make(), *(observer() for observer in observers))
+            except NeedsThreads:
+                self._program = evolve(self._program, apart=True)
+            except NeedsWatching:
+                self._program = evolve(self._program, observed=True)
 
     def run_twice(self, make: Callable[[], Strategy]) -> Run:
         """Run the same schedule twice.
@@ -350,6 +360,11 @@ class Explorer:
 
         ``plain_passed``: the plain schedule was run before, and did not fail.
         """
+        if not self._program.is_observed:
+            # From now on it is; and where an exception comes from may look different then.
+            self._program = evolve(self._program, observed=True)
+            again = self.run(lambda: Recorded(run.choices))
+            run = run if again.failure is None else again
         failure = run.failure
         assert failure is not None
         choices = run.choices
@@ -388,7 +403,7 @@ class Explorer:
         faults = "" if self._program.faults is None else str(self._program.faults)
         schedule = str(Schedule.of(self._program.main, last.choices, faults))
         picture = timeline.draw()
-        lines = [f"{nth} fails: {failure}", "", picture, "", narrated.tell()]
+        lines = [f"{nth} fails: {failure}", *failure.where(), "", picture, "", narrated.tell()]
         lines += [race.explain() for race in failure.races]
         if self._coverage is not None and self._coverage.classes:
             lines.append(str(self._coverage))

@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from colorsched.testing.errors import TestingError
 from colorsched.testing.injector import Injector
+from colorsched.testing.unmet import both_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from colorsched.events import Ticket
     from colorsched.testing.simruntime import SimRuntime
     from colorsched.testing.strategies import Strategy
+    from colorsched.testing.unmet import Unmet
 
     Predicate = Callable[[Ticket], object]
     #: A chance for every step; or names of functions; or what says whether a step is meant.
@@ -47,7 +49,7 @@ class Target:
         """Whether it may happen at this step, of a callback with this qualified name."""
         if self.predicate is not None:
             return bool(self.predicate(ticket))
-        return self.names is None or name in self.names or name.rpartition(".")[2] in self.names
+        return self.names is None or any(each in self.names for each in both_names(name))
 
     def __str__(self) -> str:
         if self.predicate is not None:
@@ -146,7 +148,12 @@ class Faults:
         )
 
     def into(
-        self, rt: SimRuntime, strategy: Strategy, *, spare: Callable[..., object] | None = None
+        self,
+        rt: SimRuntime,
+        strategy: Strategy,
+        *,
+        spare: Callable[..., object] | None = None,
+        unmet: Unmet | None = None,
     ) -> Injector:
         """Let faults happen in a simulated runtime that has an observer.
 
@@ -154,9 +161,10 @@ class Faults:
             rt: which has not run yet.
             strategy: decides; one without a method ``fault`` never lets any happen.
             spare: the coroutine of this function is not cancelled, lost or thrown into.
+            unmet: is told which of them could have happened.
 
         """
-        return Injector(self, rt, strategy, spare)
+        return Injector(self, rt, strategy, spare, unmet)
 
     def __str__(self) -> str:
         """What a schedule says about them: which faults may happen where, not how likely."""

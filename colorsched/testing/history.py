@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 from attrs import Factory, field, frozen
 
 from colorsched.aio.future import ColorFuture
-from colorsched.runtime import current_color
+from colorsched.current import current_color
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping

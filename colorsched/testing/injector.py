@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from colorsched.testing.faults import Faults, Target
     from colorsched.testing.simruntime import SimRuntime
     from colorsched.testing.strategies import Strategy
+    from colorsched.testing.unmet import Unmet
 
 
 @frozen
@@ -57,6 +58,7 @@ class Injector:
         rt: SimRuntime,
         strategy: Strategy,
         spare: Callable[..., object] | None,
+        unmet: Unmet | None = None,
     ) -> None:
         self.injected: list[BaseException] = []
         """The exceptions that are faults."""
@@ -65,6 +67,7 @@ class Injector:
         self._simulation = rt._simulation
         self._ask = getattr(strategy, "fault", None)
         self._spare = spare
+        self._unmet = unmet
         self._left = faults.most
         self._starved: set[object] = set()
         self._delayed: dict[object, float] = {}
@@ -76,9 +79,10 @@ class Injector:
         """Let something go wrong, or not; which color goes on then."""
         ready = self._simulation.lane.ready
         place = self._allowed(place)
-        step = None if place < 0 or not self._left else _step(ready[place], self._spare)
+        looks = self._left or (self._unmet is not None and self._unmet.left)
+        step = None if place < 0 or not looks else _step(ready[place], self._spare)
         offers = [] if step is None else list(self._offers(step))
-        if not offers or self._ask is None:
+        if not offers or not self._left or self._ask is None:
             return place
         chosen = self._simulation._choose([None, *offers], self._ask)
         if chosen == 0:
@@ -122,28 +126,37 @@ class Injector:
     # -- what may go wrong ------------------------------------------------------------------------
 
     def _offers(self, step: _Step) -> Iterator[Fault]:
-        faults = self._faults
-        can_end = (step.task is not None or not step.handle.inner) and not step.is_spared
-        is_job = isinstance(step.handle, JobHandle) and not step.is_spared
-        for kind, target in faults.targets.items():
-            if not target.meets(step.name, step.ticket):
-                continue
-            if kind == "cancel" and can_end and step.ticket.kind != "io":
-                yield Fault(f"cancelled {step.label}", target.chance, lambda: self._cancel(step))
-            elif kind == "delay":
-                yield from (self._delay(step, target, seconds) for seconds in faults.seconds)
-            elif kind == "starve" and step.color.key not in self._starved:
-                key = step.color.key
-                text = f"starved {key if isinstance(key, str) else repr(key)} from {step.label} on"
-                yield Fault(text, target.chance, lambda: self._starved.add(step.color.key))
-            elif kind == "lose_worker" and is_job:
-                yield self._lose(step, target, done=False)
-                yield self._lose(step, target, done=True)
-            elif kind == "jump" and len(self._rt._hub.timers):
-                yield from (self._leap(step, target, seconds) for seconds in faults.seconds)
-        for target, error in faults.thrown:
-            if can_end and target.meets(step.name, step.ticket) and _can_throw(step):
+        unmet = self._unmet
+        if unmet is not None:
+            unmet.saw(step.name)
+        for kind, target in self._faults.targets.items():
+            for fault in self._of_kind(kind, target, step):
+                if unmet is not None:
+                    unmet.met(kind, target, step.name)
+                yield fault
+        for target, error in self._faults.thrown:
+            if target.meets(step.name, step.ticket) and _can_throw(step):
+                if unmet is not None:
+                    unmet.met("raise_at", target, step.name)
                 yield self._throw(step, target, error)
+
+    def _of_kind(self, kind: str, target: Target, step: _Step) -> Iterator[Fault]:
+        if not target.meets(step.name, step.ticket):
+            return
+        seconds = self._faults.seconds
+        if kind == "cancel" and _can_end(step) and step.ticket.kind != "io":
+            yield Fault(f"cancelled {step.label}", target.chance, lambda: self._cancel(step))
+        elif kind == "delay":
+            yield from (self._delay(step, target, each) for each in seconds)
+        elif kind == "starve" and step.color.key not in self._starved:
+            key = step.color.key
+            text = f"starved {key if isinstance(key, str) else repr(key)} from {step.label} on"
+            yield Fault(text, target.chance, lambda: self._starved.add(step.color.key))
+        elif kind == "lose_worker" and isinstance(step.handle, JobHandle) and not step.is_spared:
+            yield self._lose(step, target, done=False)
+            yield self._lose(step, target, done=True)
+        elif kind == "jump" and len(self._rt._hub.timers):
+            yield from (self._leap(step, target, each) for each in seconds)
 
     def _cancel(self, step: _Step) -> None:
         if step.task is None:
@@ -228,9 +241,16 @@ def _step(color: ColorQueue, spare: Callable[..., object] | None) -> _Step | Non
     return _Step(color, handle, ticket, task_of(ticket.fn), name, label_of(ticket), spared)
 
 
+def _can_end(step: _Step) -> bool:
+    """Whether it may be ended: a task, or what was posted, but not main's."""
+    return (step.task is not None or not step.handle.inner) and not step.is_spared
+
+
 def _can_throw(step: _Step) -> bool:
     """Into a task only where it waits for a future: elsewhere there is no way in."""
-    return step.task is None or (len(step.handle[1]) == 1 and asyncio.isfuture(step.handle[1][0]))
+    args = step.handle[1]
+    waits = len(args) == 1 and asyncio.isfuture(args[0])
+    return _can_end(step) and (step.task is None or waits)
 
 
 def _throw_into(step: _Step, error: BaseException) -> None:

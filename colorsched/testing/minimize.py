@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     Choices = tuple[int, ...]
 
 
+#: With fewer deviations a run may have some more choices; so many are looked at.
+MORE = 4
+
+
 def switches(choices: Sequence[int]) -> int:
     """How many choices are not the plain one."""
     return sum(1 for choice in choices if choice)
@@ -74,7 +78,7 @@ class _Minimizer:
         """One deviation is often enough, and not always one of those that were made."""
         if switches(self._best) < 2:
             return
-        for place in range(min(len(self._best), self._left // 4)):
+        for place in range(min(len(self._best) + MORE, self._left // 4)):
             if self._try((*(0,) * place, 1)):
                 return
 

@@ -7,12 +7,15 @@ instrumented code calls them on plain containers (``probes``). The parts are:
 - of a ``list``: an index, for what stands there; ``WHOLE``, for how many there are;
 - of a ``dict`` and its kin: a key, for its value or absence; ``Presence(key)``, for whether it is
   there; ``WHOLE``, for which keys there are, in which order;
-- of a ``set``: an element, for whether it is there; ``WHOLE``, for which there are;
+- of a ``set``: an element, for whether it is there; ``WHOLE``, for which there are; and
+  ``Kept(element)``, for whether it stays there;
 - of a ``deque``: ``WHOLE``, since whatever is added or taken moves all others.
 
 So setting an existing key conflicts with reads of that key alone; adding or removing one conflicts
-with iteration, ``len``, and reads and tests of that key. Two additions conflict as well: their
-order is the order of iteration.
+with iteration, ``len``, and reads and tests of that key. Two additions to a dict conflict as well,
+as do two to a list or deque: their order is the order of iteration. Two additions to a set commute,
+of one element or of two: it has no order, and ``add`` does not say whether it was the first. They
+conflict with whatever looks at the set, and with removals.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from colorsched.testing.access import read, write
+from colorsched.testing.access import add, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +53,13 @@ class Presence:
     """The part of a dict that stands for whether ``key`` is there, whatever its value."""
 
     key: object
+
+
+@frozen
+class Kept:
+    """The part of a set that stands for whether ``element``, which is there, stays there."""
+
+    element: object
 
 
 # -- any container ----------------------------------------------------------------------------
@@ -210,14 +220,41 @@ def set_changes(original: Method, target: set[Any], name: str, *args: Any) -> An
         changed = before ^ set(target)
         for element in changed:
             write(target, element, name)
+            write(target, Kept(element), name)
         if changed:
             write(target, WHOLE, name)
         else:
             read(target, WHOLE, name)
 
 
-def set_toggles(original: Method, target: set[Any], name: str, element: Any) -> Any:
-    """Add or remove an element, or see that there is nothing to do."""
+def set_add(original: Method, target: set[Any], name: str, element: Any) -> Any:
+    """Add an element, or see that it is there."""
+    hash(element)
+    if set.__contains__(target, element):
+        read(target, Kept(element), name)
+    else:
+        add(target, element, name)
+        add(target, WHOLE, name)
+    return original(target, element)
+
+
+def set_update(original: Method, target: set[Any], name: str, *others: Any) -> Any:
+    """Add elements, those that are not there."""
+    if original is set.__ior__ and not isinstance(others[0], (set, frozenset)):
+        return original(target, *others)  # NotImplemented
+    elements = set().union(*others)
+    there = {element for element in elements if set.__contains__(target, element)}
+    for element in there:
+        read(target, Kept(element), name)
+    for element in elements - there:
+        add(target, element, name)
+    if len(there) < len(elements):
+        add(target, WHOLE, name)
+    return original(target, elements)
+
+
+def set_remove(original: Method, target: set[Any], name: str, element: Any) -> Any:
+    """Remove an element, or see that there is nothing to do."""
     part = frozenset(element) if isinstance(element, set) else element
     size = set.__len__(target)
     try:
@@ -227,6 +264,7 @@ def set_toggles(original: Method, target: set[Any], name: str, element: Any) -> 
             read(target, part, name)
         else:
             write(target, part, name)
+            write(target, Kept(part), name)
             write(target, WHOLE, name)
 
 
@@ -239,11 +277,13 @@ SET: Table = {
         reads_whole,
     ),
     **dict.fromkeys(
-        ("__iand__", "__ior__", "__isub__", "__ixor__", "clear", "difference_update",
-         "intersection_update", "pop", "symmetric_difference_update", "update"),
+        ("__iand__", "__isub__", "__ixor__", "clear", "difference_update", "intersection_update",
+         "pop", "symmetric_difference_update"),
         set_changes,
     ),
-    **dict.fromkeys(("add", "discard", "remove"), set_toggles),
+    **dict.fromkeys(("discard", "remove"), set_remove),
+    **dict.fromkeys(("__ior__", "update"), set_update),
+    "add": set_add,
     "__contains__": set_contains,
     "__iter__": iterates_whole,
 }  # fmt: skip

@@ -109,7 +109,7 @@ def _awaited(task: Task, tasks: Sequence[Task]) -> Iterator[Task]:
         if isinstance(owner, asyncio.TaskGroup):
             yield from owner._tasks  # whom its end waits for
         elif isinstance(owner, ColorFuture):
-            for callback in owner._done_callbacks:  # type: ignore[attr-defined]  # of concurrent.futures
+            for callback in owner._done_callbacks:
                 bond = getattr(callback, "__self__", None)
                 if isinstance(bond, Bond) and bond._task is not None:
                     yield bond._task

@@ -86,7 +86,7 @@ class PairWatch(MustOrder):
         ticket: Ticket | None,
         target: object,
         part: object,
-        write: bool,  # noqa: FBT001 - the observer's signature
+        write: int,
         name: str,
         site: object,
     ) -> None:
@@ -97,7 +97,7 @@ class PairWatch(MustOrder):
         since = self._last.get((id(target), part))
         if since is None:
             since = self._last[id(target), part] = _Since(target)
-        end = End(ticket.key, site, write)
+        end = End(ticket.key, site, bool(write))
         others = (*since.writes, *since.reads) if write else since.writes
         for other, other_end in others:
             if other is not ticket and not self.before_next(other, ticket):

@@ -6,15 +6,16 @@ that can't change, and looking up methods, functions and modules, are no accesse
 
 from __future__ import annotations
 
+import ast
 import builtins
+import operator
 import types
+from collections import Counter, OrderedDict, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
-
 from colorsched.ports import here
-from colorsched.testing.access import read, write
+from colorsched.testing.access import read, told_now, write
 from colorsched.testing.containers import TABLES, is_proxy
 from colorsched.testing.mappings import VIEWS, dict_reads_all
 from colorsched.testing.operations import WHOLE, reads_whole
@@ -40,6 +41,10 @@ _QUIET_VALUES: frozenset[type] = frozenset({
 })  # fmt: skip
 
 _NOTHING = object()
+
+#: Containers that report the key or index of what is taken out and put in, and no more than that
+#: where it is there.
+_BY_KEY = frozenset({Counter, OrderedDict, defaultdict, dict, list})
 
 #: Methods of containers that are calls of a probe's in instrumented code.
 METHODS = frozenset(
@@ -79,6 +84,9 @@ def _unless_field(target: Any, kind: type, part: str) -> Any:
 
 def load(target: Any, part: str, name: str) -> Any:
     """Report that an attribute is read; returns its owner, from which the code reads it."""
+    known = told_now().reads
+    if known and (id(target), part) in known:
+        return target
     if here.ticket is not None:
         holder = _holder(target, part)
         if holder is not _NOTHING:
@@ -88,6 +96,9 @@ def load(target: Any, part: str, name: str) -> Any:
 
 def store(target: Any, part: str, name: str) -> Any:
     """Report that an attribute is written; returns its owner, in which the code writes it."""
+    known = told_now().writes
+    if known and (id(target), part) in known:
+        return target
     if here.ticket is not None:
         kind = type(target)
         if kind not in _QUIET_TARGETS and _unless_field(target, kind, part) is not _NOTHING:
@@ -97,15 +108,19 @@ def store(target: Any, part: str, name: str) -> Any:
 
 def load_global(value: Any, module: Any, part: str, name: str) -> Any:
     """Report that a global variable was read; returns its value."""
+    known = told_now().reads
+    if known and (id(module), part) in known:
+        return value
     if here.ticket is not None and type(value) not in _QUIET_VALUES:
         read(module, part, name)
     return value
 
 
-def store_global(module: Any, part: str, name: str, value: Any) -> Any:
-    """Write a global variable and report that; returns the value."""
-    write(module, part, name)
-    vars(module)[part] = value
+def store_global(value: Any, module: Any, part: str, name: str) -> Any:
+    """Report that a global variable is written; returns its new value, which the code stores."""
+    known = told_now().writes
+    if not known or (id(module), part) not in known:
+        write(module, part, name)
     return value
 
 
@@ -133,10 +148,18 @@ def _is_opaque(target: Any, method: str) -> bool:
 
 def get_item(target: Any, key: Any, name: str) -> Any:
     """``target[key]``, reported."""
+    reads = told_now().reads
+    if reads and type(target) in _BY_KEY:
+        try:
+            known = (id(target), key) in reads
+        except TypeError:
+            known = False  # not hashable: the container says so, or it is a slice
+        if known:
+            return target[key]
     if here.ticket is not None:
-        known = _table(target, "__getitem__")
-        if known is not None:
-            return known[0](known[1], target, name, key)
+        table = _table(target, "__getitem__")
+        if table is not None:
+            return table[0](table[1], target, name, key)
         if _is_opaque(target, "__getitem__"):
             read(target, WHOLE, name)
     return target[key]
@@ -144,14 +167,28 @@ def get_item(target: Any, key: Any, name: str) -> Any:
 
 def set_item(target: Any, key: Any, value: Any, name: str) -> None:
     """``target[key] = value``, reported."""
+    writes = told_now().writes
+    if writes and type(target) in _BY_KEY:
+        try:
+            known = (id(target), key) in writes and (type(target) is list or key in target)
+        except TypeError:
+            known = False  # not hashable: the container says so, or it is a slice
+        if known:
+            target[key] = value
+            return
     if here.ticket is not None:
-        known = _table(target, "__setitem__")
-        if known is not None:
-            known[0](known[1], target, name, key, value)
+        table = _table(target, "__setitem__")
+        if table is not None:
+            table[0](table[1], target, name, key, value)
             return
         if _is_opaque(target, "__setitem__"):
             write(target, WHOLE, name)
     target[key] = value
+
+
+def put_item(value: Any, target: Any, key: Any, name: str) -> None:
+    """``target[key] = value``, reported; its arguments come as an assignment evaluates them."""
+    set_item(target, key, value, name)
 
 
 def delete_item(target: Any, key: Any, name: str) -> None:
@@ -195,86 +232,96 @@ def method(target: Any, part: str, name: str) -> Any:
     return getattr(load(target, part, name), part)
 
 
-@define
-class AttributeSlot:
-    """An attribute that is read and later written by one statement, such as ``a.b += 1``."""
+class AttributeSlot(tuple[Any, str, str]):
+    """An attribute that is read and later written by one statement, such as ``a.b += 1``.
 
-    target: Any
-    part: str
-    name: str
+    Like the other slots it is a tuple, of the owner, the attribute and the name: those are the
+    cheapest to make.
+    """
+
+    __slots__ = ()
 
     @property
     def value(self) -> Any:
         """The attribute; to get, set or delete it is an access."""
-        return getattr(load(self.target, self.part, self.name), self.part)
+        target, part, name = self
+        return getattr(load(target, part, name), part)
 
     @value.setter
     def value(self, value: Any) -> None:
-        setattr(store(self.target, self.part, self.name), self.part, value)
+        target, part, name = self
+        setattr(store(target, part, name), part, value)
 
 
-@define
-class ItemSlot:
-    """An item that is a target of an assignment, a loop or ``del``."""
+class ItemSlot(tuple[Any, Any, str]):
+    """An item that is a target of an assignment, a loop or ``del``: container, key, name."""
 
-    target: Any
-    key: Any
-    name: str
+    __slots__ = ()
 
     @property
     def value(self) -> Any:
         """The item; to get, set or delete it is an access."""
-        return get_item(self.target, self.key, self.name)
+        return get_item(*self)
 
     @value.setter
     def value(self, value: Any) -> None:
-        set_item(self.target, self.key, value, self.name)
+        target, key, name = self
+        set_item(target, key, value, name)
 
     @value.deleter
     def value(self) -> None:
-        delete_item(self.target, self.key, self.name)
+        delete_item(*self)
 
 
-@define
-class GlobalSlot:
-    """A global variable that is a target of an assignment, a loop or ``del``."""
+class GlobalSlot(tuple[Any, str, str]):
+    """A global variable that is a target of a loop, ``del`` or the like: module, variable, name."""
 
-    module: Any
-    part: str
-    name: str
+    __slots__ = ()
 
     @property
     def value(self) -> Any:
         """The variable; to get, set or delete it is an access."""
+        module, part, name = self
         try:
-            value = vars(self.module)[self.part]
+            value = vars(module)[part]
         except KeyError:
-            value = getattr(builtins, self.part, _NOTHING)
+            value = getattr(builtins, part, _NOTHING)
             if value is _NOTHING:
-                raise self._missing() from None
-        return load_global(value, self.module, self.part, self.name)
+                raise _missing(part) from None
+        return load_global(value, module, part, name)
 
     @value.setter
     def value(self, value: Any) -> None:
-        store_global(self.module, self.part, self.name, value)
+        module, part, name = self
+        vars(module)[part] = store_global(value, module, part, name)
 
     @value.deleter
     def value(self) -> None:
-        write(self.module, self.part, self.name)
+        module, part, name = self
+        write(module, part, name)
         try:
-            del vars(self.module)[self.part]
+            del vars(module)[part]
         except KeyError:
-            raise self._missing() from None
-
-    def _missing(self) -> NameError:
-        return NameError(f"name {self.part!r} is not defined", name=self.part)
+            raise _missing(part) from None
 
 
-#: The probes under the names that instrumented code calls them by; no program can have such names.
+def _missing(variable: str) -> NameError:
+    return NameError(f"name {variable!r} is not defined", name=variable)
+
+
+#: What augmented assignments do, by the class of their operator in a syntax tree.
+IN_PLACE = {
+    ast.Add: "iadd", ast.BitAnd: "iand", ast.BitOr: "ior", ast.BitXor: "ixor", ast.Div: "itruediv",
+    ast.FloorDiv: "ifloordiv", ast.LShift: "ilshift", ast.MatMult: "imatmul", ast.Mod: "imod",
+    ast.Mult: "imul", ast.Pow: "ipow", ast.RShift: "irshift", ast.Sub: "isub",
+}  # fmt: skip
+
+#: The probes under the names that instrumented code calls them by; no program can have such names,
+#: nor the very objects, which is how the monitor of calls knows them.
 PROBES: dict[str, Any] = {
     f"@{probe.__name__}": probe
     for probe in (
         AttributeSlot, GlobalSlot, ItemSlot, contains, get_item, iterate, load, load_global, method,
-        slice, store, store_global,
+        put_item, slice, store, store_global,
     )
-}  # fmt: skip
+} | {f"@{name}": partial(getattr(operator, name)) for name in IN_PLACE.values()}  # fmt: skip

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import linecache
 import traceback
 import warnings
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
 
 from colorsched.core.scheduler import drop_all
 from colorsched.errors import ColorDeadlock
-from colorsched.events import Ticket
+from colorsched.events import NOTHING, Ticket, told
 from colorsched.ports import here
-from colorsched.runtime import _enter, _leave
+from colorsched.runtime import enter, leave
+from colorsched.testing.access import is_of_the_kit
 from colorsched.testing.arguments import check_result
 from colorsched.testing.coverage import CoverageWatch
-from colorsched.testing.errors import Livelock, Stalled
+from colorsched.testing.errors import Aborted, Blocked, Livelock, Stalled
 from colorsched.testing.oracles import Deadlocked, explain_livelock, refuse_leftovers
 from colorsched.testing.properties import Promises, PropertyBroken
 from colorsched.testing.segments import OVER, Segments
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from colorsched.testing.properties import Property
     from colorsched.testing.races import Race
     from colorsched.testing.strategies import Strategy
+    from colorsched.testing.unmet import Unmet
+    from colorsched.testing.watchdog import Watchdog
 
     Main = Callable[[Any], Any]
     Check = Callable[[], object]
@@ -61,6 +66,22 @@ class Failure:
             return self.kind, type(self.error), _place(self.error)
         race = self.races[0]
         return self.kind, race.name, frozenset((race.first.place, race.second.place))
+
+    def where(self) -> list[str]:
+        """The line of the program that raised, as a line of the report; none for the kit's own."""
+        if self.error is None:
+            return []
+        frames = [
+            (frame, line)
+            for frame, line in traceback.walk_tb(self.error.__traceback__)
+            if not is_of_the_kit(frame)
+        ]
+        if not frames:
+            return []
+        frame, line = frames[-1]
+        code = frame.f_code
+        text = linecache.getline(code.co_filename, line).strip()
+        return [f"  at {code.co_filename}:{line}, {code.co_qualname}: {text}".removesuffix(": ")]
 
     def __str__(self) -> str:
         if self.error is None:
@@ -93,7 +114,10 @@ class Program:
         detectors: make the observers of a run; those with ``races`` have theirs collected.
         properties: what every run has to keep.
         faults: what may go wrong in a run, if its strategy says so.
-        observed: let the program make promises of its own, though there may be no detectors.
+        unmet: is told which of those could have happened.
+        observed: watch the run, though nobody asks for it. Else a program that turns out to make
+            promises of its own has to begin again.
+        watchdog: sees when a callback blocks.
 
     """
 
@@ -103,18 +127,28 @@ class Program:
     detectors: Sequence[Callable[[], Observer]] = Factory(tuple)
     properties: Sequence[Property] = Factory(tuple)
     faults: Faults | None = None
+    unmet: Unmet | None = None
     observed: bool = False
+    watchdog: Watchdog | None = None
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether its runs are watched, whoever asks for that."""
+        return bool(self.detectors or self.properties or self.faults or self.observed)
 
     def run(self, strategy: Strategy, *more: Observer) -> Run:
         """Run it once.
 
         Raises:
             NeedsThreads: it needs to run with ``apart``.
+            NeedsWatching: it needs to run ``observed``.
+            Blocked: it waits for something real.
 
         """
         observers = [*(make() for make in self.detectors), *more]
         promises = Promises(*self.properties, beside=observers)
-        seen = observers or self.properties or self.faults is not None or self.observed
+        # Not without need: it costs a tenth or two of the time of small callbacks.
+        seen = self.is_observed or more
         rt = SimRuntime(
             strategy=strategy,
             observer=promises if seen else None,
@@ -122,12 +156,18 @@ class Program:
             most_steps=self.most_steps,
             apart=self.apart,
         )
+        if not seen:
+            rt.promises = promises
         for found in observers:
             if isinstance(found, Segments):
                 found.watch(rt)
-        faulty = None if self.faults is None else self.faults.into(rt, strategy, spare=self.main)
+        faulty = None
+        if self.faults is not None:
+            faulty = self.faults.into(rt, strategy, spare=self.main, unmet=self.unmet)
         attempt = _Attempt(self.main, () if faulty is None else faulty.injected)
-        error = attempt.error(rt, promises)
+        watched = nullcontext() if self.watchdog is None else self.watchdog.over(rt._simulation)
+        with watched:
+            error = attempt.error(rt, promises)
         for found in observers:
             if isinstance(found, CoverageWatch):
                 found.over()
@@ -152,14 +192,23 @@ class _Attempt:
     def error(self, rt: SimRuntime, promises: Promises) -> Exception | None:
         """What was wrong, if anything; a broken property before what came of it."""
         failed: Exception | None = None
-        _enter(rt)
-        before, here.ticket = here.ticket, Ticket(promises, 0, "main", self._main, "main", None)
+        enter(rt)
+        before = here.ticket
+        if rt.promises is None:
+            here.ticket = Ticket(promises, 0, "main", self._main, "main", None)
+        told.set(NOTHING)
         try:
             self._play(rt)
             promises.over()
         except Livelock as error:
             explain_livelock(error, rt)
             failed = error
+        except Blocked:
+            raise
+        except Aborted:  # main itself was interrupted
+            if rt._simulation.accused is None:
+                raise
+            raise rt._simulation.accused from None
         except SystemExit as error:
             failed = RuntimeError(f"the program would exit: SystemExit({error.code!r})")
             failed.__cause__ = error
@@ -167,9 +216,10 @@ class _Attempt:
             failed = error
         finally:
             here.ticket = before
+            told.set(NOTHING)
             rt.discard()
             _bury(rt)
-            _leave(rt)
+            leave(rt)
         return promises.broken or failed
 
     def _play(self, rt: SimRuntime) -> None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
 
+from colorsched.current import current_runtime
 from colorsched.errors import NoRuntime
 from colorsched.events import Observer
 from colorsched.ports import here
-from colorsched.runtime import current_runtime
 from colorsched.testing.callees import label_of
-from colorsched.testing.errors import CannotSimulate, TestingError
+from colorsched.testing.errors import CannotSimulate, NeedsWatching, TestingError
 from colorsched.testing.observers import Observers
+from colorsched.testing.simruntime import SimRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -156,6 +157,8 @@ def promise(*properties: Property) -> None:
     rt = current_runtime()
     promises = rt._shared.observer
     if not isinstance(promises, Promises):
+        if isinstance(rt, SimRuntime) and rt.promises is not None:
+            rt.begin_again(NeedsWatching())
         raise NeedsObserver(
             "nobody watches this run: use explore(), or make the runtime with an observer: "
             "with Promises() as promises, SimRuntime(observer=promises) as rt"
@@ -183,9 +186,12 @@ def sometimes(label: str, held: object = True) -> None:  # noqa: FBT002 - someti
     if not isinstance(label, str):
         raise TypeError(f'sometimes({label!r}): the label comes first: sometimes("label", held)')
     try:
-        promises = current_runtime()._shared.observer
+        rt = current_runtime()
     except NoRuntime:
         return
+    promises = rt._shared.observer
+    if promises is None and isinstance(rt, SimRuntime):
+        promises = rt.promises
     if isinstance(promises, Promises):
         promises.labels[label] = promises.labels.get(label, False) or bool(held)
 

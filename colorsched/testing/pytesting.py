@@ -24,6 +24,7 @@ from colorsched.testing.exploration import (
 from colorsched.testing.schedule import Schedule
 from colorsched.testing.simruntime import MOST_STEPS
 from colorsched.testing.strategies import check_strategy
+from colorsched.testing.unmet import NoFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -127,8 +128,9 @@ class ColorTest:
         with warnings.catch_warnings():
             if examples:
                 count = min(count, max(FEWEST, count // examples))
-                # Small data often leave nothing to choose.
+                # Small data often leave nothing to choose, and no place for faults.
                 warnings.simplefilter("ignore", NoChoice)
+                warnings.simplefilter("ignore", NoFault)
             found = explore(
                 main,
                 schedules=count,

@@ -373,13 +373,13 @@ class Segments(Observer):
         ticket: Ticket,
         target: object,
         part: object,
-        write: bool,  # noqa: FBT001 - the observer's signature
+        write: int,
         name: str,
         site: object,
     ) -> None:
         """A segment touches something."""
         self.accesses += 1
-        self._touch(target, part, name, write=write)
+        self._touch(target, part, name, write=bool(write))
 
     def _touch(self, target: object, part: object, name: str, *, write: bool) -> None:
         self._things[id(target)] = target

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 import attr
 
 from colorsched.ports import here
-from colorsched.testing.access import GENERATED, read, site_of, write
+from colorsched.testing.access import GENERATED, read, site_of, told_now, write
 from colorsched.testing.containers import TABLES, wrap
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Shared(Generic[T]):
     Args:
         value: what is in the box. A list, dict, set, deque, defaultdict, OrderedDict or Counter
             is copied into a proxy, which reports accesses to its elements. Two colors that each
-            add a key or an element of their own race: their order, unless the keys are there from
-            the start, is that of iteration. Where nobody looks at that, say so by ``benign``.
+            add a key to one dict, or an item to one list, race: their order is that of iteration.
+            Where nobody looks at that, say so by ``benign``. Two that add to one set do not.
         name: what reports call it; the place where it is made, if not given.
         containers: ``"opaque"`` leaves containers as they are: what happens in them is not seen.
 
@@ -187,8 +187,27 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Fie
         get, put, delete = _in_dictionary(name, descriptor)
     wrapped = TABLES if containers == "watched" else {}
 
+    def fset(self: Any, value: Any) -> None:
+        known = told_now().writes
+        if not known or (id(self), name) not in known:
+            write(self, name, label)
+        put(self, wrap(value, label) if type(value) in wrapped else value)
+
+    def fdel(self: Any) -> None:
+        write(self, name, label)
+        delete(self)
+
+    field = Field(_reading(name, label, get, put, wrapped), fset, fdel)
+    field.inner = descriptor
+    field.containers = containers
+    return field
+
+
+def _reading(name: str, label: str, get: Any, put: Any, wrapped: Any) -> Any:
     def fget(self: Any) -> Any:
-        if here.ticket is not None:  # read() would find out, but to call it takes longer
+        known = told_now().reads
+        # read() would find out both, too, but to call it takes longer.
+        if (not known or (id(self), name) not in known) and here.ticket is not None:
             read(self, name, label)
         value = get(self)
         # Constructors of frozen classes and unpickling may go past the property.
@@ -197,18 +216,7 @@ def _field(cls: type, name: str, descriptor: Any, containers: Containers) -> Fie
             put(self, value)
         return value
 
-    def fset(self: Any, value: Any) -> None:
-        write(self, name, label)
-        put(self, wrap(value, label) if type(value) in wrapped else value)
-
-    def fdel(self: Any) -> None:
-        write(self, name, label)
-        delete(self)
-
-    field = Field(fget, fset, fdel)
-    field.inner = descriptor
-    field.containers = containers
-    return field
+    return fget
 
 
 def _of_descriptor(descriptor: Any) -> tuple[Any, Any, Any]:

@@ -9,7 +9,7 @@ import warnings
 import weakref
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from colorsched.aio.future import ColorFuture
 from colorsched.aio.tasks import Bond, is_async
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from colorsched.executors.slots.engines import slots
     from colorsched.executors.slots.jobs import Retry
     from colorsched.ports import Poller
+    from colorsched.testing.properties import Promises
     from colorsched.testing.strategies import Strategy
 
 T = TypeVar("T")
@@ -112,6 +113,8 @@ class SimRuntime(Runtime):
         self.failures: list[BaseException] = []
         self.futures: list[SimFuture[Any]] = []
         """Those of submitted and spawned work, for who asks what became of them."""
+        self.promises: Promises | None = None
+        """Of a run that could be watched and is not, since nobody needs it so far."""
         doors = Doors(
             poller=LazyPoller,
             clock=clock.read,
@@ -185,6 +188,11 @@ class SimRuntime(Runtime):
         if not isinstance(error, Aborted):
             self.failures.append(error)
             super()._failed(error)
+
+    def begin_again(self, why: BaseException) -> NoReturn:
+        """End the run, from main or a callback, so that who began it begins again."""
+        self._simulation.abort(why)
+        raise why if here.lane is None else Aborted
 
     # -- for tests --------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from colorsched.core.turn import run_turns
 from colorsched.ports import here, set_running_loop
 from colorsched.testing.errors import (
     Aborted,
+    Blocked,
     CannotSimulate,
     EndRun,
     Livelock,
@@ -43,6 +44,7 @@ from colorsched.testing.errors import (
     Stalled,
 )
 from colorsched.testing.strategies import Fifo
+from colorsched.testing.watchdog import blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,8 +57,9 @@ if TYPE_CHECKING:
 #: A turn of one callback.
 ONE = ((None,),)
 
-#: How long, in real seconds, a thread waits for its baton before it says that something blocks.
-PATIENCE_SECONDS = 120.0
+#: How long, in real seconds, main waits for its baton before it asks whether something blocks, and
+#: at the end for the threads that are to leave.
+PATIENCE_SECONDS = 60.0
 
 
 def _always() -> bool:
@@ -143,6 +146,12 @@ class Simulation:
         self.over = False
         self.failure: BaseException | None = None
         """What ended the simulation: nobody can go on, or it would go on for ever."""
+        self.runs = threading.get_ident()
+        """The thread whose turn it is."""
+        self.accused: Blocked | None = None
+        """What a watchdog says of a callback that blocks; then it was interrupted."""
+        self.acquire: Callable[[Any], bool] = _acquire_patiently
+        """How main waits for its baton; False: not yet."""
         self._fair = False
         self._idle = False
         """Nothing could happen when we looked last."""
@@ -392,16 +401,13 @@ class Simulation:
         """
         if threading.current_thread() in self._helpers:
             baton.acquire()
-            return
-        steps = -1
-        while not baton.acquire(timeout=PATIENCE_SECONDS):
-            if steps == self.steps:
-                raise CannotSimulate(
-                    f"a callback blocked for {PATIENCE_SECONDS:g} s of real time on something that "
-                    "is not of this runtime: a lock, a queue, a socket. Wait for futures or await "
-                    "instead."
-                )
-            steps = self.steps
+        else:
+            steps = -1
+            while not self.acquire(baton):
+                if steps == self.steps:
+                    raise blocked(self, PATIENCE_SECONDS)
+                steps = self.steps
+        self.runs = threading.get_ident()
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -430,7 +436,8 @@ class Simulation:
         """On main: see all others out, now that it is over."""
         self._let_next_leave()
         for thread in self._helpers:
-            thread.join(PATIENCE_SECONDS)
+            if thread.ident != self.runs or not isinstance(self.failure, Blocked):
+                thread.join(PATIENCE_SECONDS)
         self._helpers.clear()
 
     def close(self) -> None:
@@ -443,6 +450,7 @@ class Simulation:
     def _drive(self, me: Caller | None, first: Any, *, helps: bool = False) -> None:
         """Run what the strategy chooses, until it chooses ``me`` or nothing can happen."""
         ready = self.lane.ready
+        self.runs = threading.get_ident()
         while not self.over:
             able = [x for x in self._callers if self._may_go(x)] if self._callers else ()
             if len(self._hub.io):
@@ -512,6 +520,8 @@ class Simulation:
         if self.steps > self._most_steps:
             self._too_long()
         run_turns(lane, 1, self._clock.read, math.inf, ONE)
+        if self.accused is not None:
+            self.abort(self.accused)
 
     def _too_long(self) -> None:
         """An unfair strategy can keep a program busy for ever; a fair one must let it end."""
@@ -554,6 +564,11 @@ class _Thread:
 
     def is_alive(self) -> bool:
         return not self._done
+
+
+def _acquire_patiently(baton: Any) -> bool:
+    acquired: bool = baton.acquire(timeout=PATIENCE_SECONDS)
+    return acquired
 
 
 def _baton() -> Any:

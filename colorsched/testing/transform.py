@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
-
-from colorsched.testing.probes import METHODS
+from colorsched.testing.probes import IN_PLACE, METHODS
+from colorsched.testing.scopes import Scope, bound, declared, parameters, type_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    Function = ast.FunctionDef | ast.AsyncFunctionDef
-    Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+    from colorsched.testing.scopes import Comprehension, Function
 
 #: The name by which instrumented code finds its own module.
 MODULE = "@module"
@@ -34,92 +31,20 @@ def instrumented(tree: ast.Module, module: str) -> ast.Module:
         module: the module's name, for the names of its globals.
 
     """
-    bindings = _Bindings()
-    bindings.visit_all(tree.body)
-    variables = bindings.assigned | _declared_global(tree)
-    rewritten = _Rewriter(module, variables).visit(tree)
+    bindings = bound(*tree.body)
+    variables = bindings.assigned | declared(tree, ast.Global)
+    rewritten = _Rewriter(module, variables, declared(tree, ast.Nonlocal)).visit(tree)
     assert isinstance(rewritten, ast.Module)
     return ast.fix_missing_locations(rewritten)
 
 
-def _declared_global(tree: ast.AST) -> set[str]:
-    return {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
-
-
-class _Bindings(ast.NodeVisitor):
-    """Which names a body binds, and how; nested functions and classes have their own."""
-
-    def __init__(self) -> None:
-        self.assigned: set[str] = set()
-        self.other: set[str] = set()
-        self.declared_global: set[str] = set()
-
-    def visit_all(self, nodes: Iterable[ast.AST]) -> None:
-        for node in nodes:
-            self.visit(node)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if not isinstance(node.ctx, ast.Load):
-            self.assigned.add(node.id)
-
-    def _definition(self, node: Function | ast.ClassDef) -> None:
-        self.other.add(node.name)
-        self.visit_all(node.decorator_list)
-
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _definition  # noqa: N815 - the names are ast's
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self.visit_all(node.args.defaults)
-
-    def _comprehension(self, node: Comprehension) -> None:
-        # Its targets are its own; what `:=` in it binds is the function's.
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.NamedExpr):
-                self.assigned.add(inner.target.id)
-
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815 - the names are ast's
-
-    def visit_Global(self, node: ast.Global) -> None:
-        self.declared_global.update(node.names)
-
-    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
-        self.other.update(node.names)
-
-    def visit_alias(self, node: ast.alias) -> None:
-        self.other.add(node.asname or node.name.partition(".")[0])
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        if node.name:
-            self.assigned.add(node.name)
-        self.generic_visit(node)
-
-    def _capture(self, node: ast.MatchAs | ast.MatchStar) -> None:
-        if node.name:
-            self.assigned.add(node.name)
-        self.generic_visit(node)
-
-    visit_MatchAs = visit_MatchStar = _capture  # noqa: N815 - the names are ast's
-
-    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
-        if node.rest:
-            self.assigned.add(node.rest)
-        self.generic_visit(node)
-
-
-@define
-class _Scope:
-    """The names that a function, lambda or comprehension has for itself; a class shares none."""
-
-    own: set[str]
-    declared_global: set[str] = field(factory=set)
-    is_class: bool = field(default=False, kw_only=True)
-
-
 class _Rewriter(ast.NodeTransformer):
-    def __init__(self, module: str, variables: set[str]) -> None:
+    def __init__(self, module: str, variables: set[str], rebound: set[str]) -> None:
         self._module = module
         self._variables = variables
-        self._scopes: list[_Scope] = []
+        self._rebound = rebound
+        """Names that an inner function may bind to something else at any time."""
+        self._scopes: list[Scope] = []
         self._classes: list[str] = []
 
     # -- making nodes --------------------------------------------------------------------------
@@ -138,7 +63,11 @@ class _Rewriter(ast.NodeTransformer):
         return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "..."
 
     def _slot(self, at: ast.expr, probe: str, ctx: ast.expr_context, *args: Any) -> ast.expr:
-        call = self._call(at, probe, *args)
+        parts = [ast.Constant(arg) if isinstance(arg, str) else arg for arg in args]
+        for part in parts:
+            if not hasattr(part, "lineno"):
+                ast.copy_location(part, at)
+        call = self._call(at, probe, ast.copy_location(ast.Tuple(parts, ast.Load()), at))
         return ast.copy_location(ast.Attribute(call, "value", ctx), at)
 
     def _expression(self, node: ast.expr) -> ast.expr:
@@ -186,7 +115,43 @@ class _Rewriter(ast.NodeTransformer):
             return key
         return self._expression(key)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AugAssign:
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        target = node.targets[0]
+        if len(node.targets) == 1 and isinstance(target, ast.Subscript):
+            # The value is evaluated first, as it stands here.
+            value = self._expression(node.value)
+            put = self._call(target, "put_item", value, *self._item(target))
+            return ast.copy_location(ast.Expr(put), node)
+        if len(node.targets) == 1 and isinstance(target, ast.Name) and self._is_global(target.id):
+            value = self._expression(node.value)
+            node.value = self._call(target, "store_global", value, *self._global(target))
+            return node
+        self.generic_visit(node)
+        return node
+
+    def _is_steady(self, node: ast.expr, beside: ast.expr) -> bool:
+        """Whether an expression, evaluated again after another, gives the same, and no report."""
+        if isinstance(node, ast.Name):
+            walrus = (each.target for each in ast.walk(beside) if isinstance(each, ast.NamedExpr))
+            rebound = self._rebound.union(target.id for target in walrus)
+            return node.id not in rebound and not self._is_global(node.id)
+        return isinstance(node, ast.Constant)
+
+    def _in_place(self, node: ast.AugAssign) -> ast.Assign | None:
+        """``a.b += c`` as ``a.b = iadd(a.b, c)``, which takes less time than a slot does."""
+        old: Any = copy.deepcopy(node.target)
+        if isinstance(old, ast.Name) or not self._is_steady(old.value, node.value):
+            return None
+        if isinstance(old, ast.Subscript) and not self._is_steady(old.slice, node.value):
+            return None
+        old.ctx = ast.Load()
+        new = self._call(node.target, IN_PLACE[type(node.op)], old, node.value)
+        return ast.copy_location(ast.Assign([node.target], new), node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        assignment = self._in_place(node)
+        if assignment is not None:
+            return self.visit_Assign(assignment)
         target: ast.expr = node.target
         slot: Any = target
         # What stands right of the operator may await: the write comes after it, the read before.
@@ -262,22 +227,21 @@ class _Rewriter(ast.NodeTransformer):
                 return False
         return True
 
-    def _global(self, at: ast.expr, name: str) -> tuple[ast.expr, str, str]:
+    def _global(self, at: ast.Name) -> tuple[ast.expr, str, str]:
         module = ast.copy_location(ast.Name(MODULE, ast.Load()), at)
-        return module, name, f"{self._module}.{name}"
+        return module, at.id, f"{self._module}.{at.id}"
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if not self._is_global(node.id):
             return node
         if isinstance(node.ctx, ast.Load):
-            return self._call(node, "load_global", node, *self._global(node, node.id))
-        return self._slot(node, "GlobalSlot", node.ctx, *self._global(node, node.id))
+            return self._call(node, "load_global", node, *self._global(node))
+        return self._slot(node, "GlobalSlot", node.ctx, *self._global(node))
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         value = self._expression(node.value)
-        name = node.target.id
-        if self._is_global(name):
-            return self._call(node, "store_global", *self._global(node, name), value)
+        if self._is_global(node.target.id):
+            value = self._call(node, "store_global", value, *self._global(node.target))
         node.value = value
         return node
 
@@ -286,10 +250,9 @@ class _Rewriter(ast.NodeTransformer):
     def _function(self, node: Function) -> Function:
         self._visit_all(node.decorator_list)
         self._defaults(node.args)
-        bindings = _Bindings()
-        bindings.visit_all(node.body)
-        own = bindings.assigned | bindings.other | _parameters(node.args) | _type_parameters(node)
-        self._scopes.append(_Scope(own, bindings.declared_global))
+        bindings = bound(*node.body)
+        own = bindings.assigned | bindings.other | parameters(node.args) | type_parameters(node)
+        self._scopes.append(Scope(own, bindings.declared_global))
         self._visit_all(node.body)
         self._scopes.pop()
         return node
@@ -298,9 +261,8 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
         self._defaults(node.args)
-        bindings = _Bindings()
-        bindings.visit(node.body)
-        self._scopes.append(_Scope(bindings.assigned | _parameters(node.args)))
+        bindings = bound(node.body)
+        self._scopes.append(Scope(bindings.assigned | parameters(node.args)))
         node.body = self._expression(node.body)
         self._scopes.pop()
         return node
@@ -310,7 +272,7 @@ class _Rewriter(ast.NodeTransformer):
         self._visit_all(node.bases)
         self._visit_all(node.keywords)
         self._classes.append(node.name)
-        self._scopes.append(_Scope(set(), is_class=True))
+        self._scopes.append(Scope(set(), is_class=True))
         self._visit_all(node.body)
         self._scopes.pop()
         self._classes.pop()
@@ -320,11 +282,10 @@ class _Rewriter(ast.NodeTransformer):
         first = node.generators[0]
         # The first iterable is evaluated outside, before the targets exist.
         iterable = self._expression(first.iter) if first.is_async else self._iterated(first.iter)
-        targets = _Bindings()
-        targets.visit_all(generator.target for generator in node.generators)
+        targets = bound(*(generator.target for generator in node.generators))
         inside = bool(self._scopes)
         if inside:
-            self._scopes.append(_Scope(targets.assigned))
+            self._scopes.append(Scope(targets.assigned))
         for generator in node.generators:
             if generator is not first:
                 generator.iter = (
@@ -360,12 +321,3 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_TypeAlias(self, node: ast.AST) -> ast.AST:
         return node
-
-
-def _parameters(args: ast.arguments) -> set[str]:
-    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-    return {arg.arg for arg in every if arg is not None}
-
-
-def _type_parameters(node: ast.AST) -> set[str]:
-    return {parameter.name for parameter in getattr(node, "type_params", ())}

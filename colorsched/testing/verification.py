@@ -43,6 +43,7 @@ from colorsched.testing.exploration import Explorer
 from colorsched.testing.program import Program
 from colorsched.testing.races import RaceDetector
 from colorsched.testing.segments import Segment, Segments, actor_of, conflict
+from colorsched.testing.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -134,12 +135,14 @@ def verify(
     if touches not in {None, "seen", "everything"}:
         raise ValueError(f"touches must be 'seen', 'everything' or None, not {touches!r}")
     detectors: list[Callable[[], Observer]] = [RaceDetector] if races else []
-    explorer = Explorer(Program(main=main, most_steps=most_steps, detectors=detectors))
-    search = Search(explorer, everything=touches == "everything")
-    verdict = search.run(budget)
-    if touches is None and not search.accesses:
-        search = Search(explorer, everything=True)
+    program = Program(main=main, most_steps=most_steps, detectors=detectors)
+    with Watchdog() as watchdog:
+        explorer = Explorer(evolve(program, watchdog=watchdog))
+        search = Search(explorer, everything=touches == "everything")
         verdict = search.run(budget)
+        if touches is None and not search.accesses:
+            search = Search(explorer, everything=True)
+            verdict = search.run(budget)
     if races and touches != "seen" and not search.accesses and verdict.result == "proved":
         # Callbacks were reordered whole. Inside them nothing was seen, so a race would not be.
         return evolve(verdict, result="bounded", reasons=(NOTHING_SHARED,))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from colorsched import Color, current_color
+from colorsched.aio.future import ColorFuture
 from support import PATIENCE_SECONDS, Gate
 
 if TYPE_CHECKING:
@@ -229,3 +232,36 @@ def test_blocking_on_a_coroutine_of_a_color_from_a_thread(rt: Runtime) -> None:
     assert [future.result() for future in futures] == ["done", "done"]
     assert [future.exception() for future in futures] == [None, None]
     assert list(color.map(pow, [1, 2], [3, 4])) == [1, 16]
+
+
+def test_everybody_who_blocks_on_a_future_goes_on(rt: Runtime) -> None:
+    gate = Gate()
+    future = rt.color("a").submit(gate)
+    with pytest.raises(TimeoutError):
+        future.result(timeout=0)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(future.exception, PATIENCE_SECONDS) for _ in range(3)]
+        gate.open()
+        assert [one.result() for one in waiting] == [None] * 3
+
+
+def test_a_future_that_was_waited_for_leaves_no_cycle(rt: Runtime) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        future = rt.color("a").submit(pow, 2, 3)
+        assert future.result() == 8
+        gone = weakref.ref(future), weakref.ref(future._condition)
+        rt.drain()
+        del future
+        assert [ref() for ref in gone] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_pending_future_is_little_for_the_garbage_collector(rt: Runtime) -> None:
+    # Itself, its attributes, its condition, and lists of waiters and of callbacks.
+    color, waits = rt.color("a"), rt._scheduler.shared.waits
+    before = len(gc.get_objects())
+    futures: list[ColorFuture[None]] = [ColorFuture(color, waits) for _ in range(100)]
+    assert len(gc.get_objects()) - before < 5.5 * len(futures)

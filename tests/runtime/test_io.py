@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colorsched import Runtime, current_color
+from colorsched.core.policy import TURNS_BETWEEN_POLLS
 from colorsched.ports import Doors
 from colorsched.sources.poller import EpollPoller
 from support import PATIENCE_SECONDS, Gate
@@ -141,6 +142,44 @@ def test_the_poller_does_not_go_on_about_a_busy_color(pair: Pair) -> None:
             # Seen by a poll that began before it was added, posted, noted, disarmed: then no more.
             assert 1 <= reports.count(left.fileno()) <= 4
         assert ran.wait(PATIENCE_SECONDS)
+
+
+def test_a_long_wait_does_not_make_the_next_lap_look_again() -> None:
+    now = 0.0
+    looks = 0
+    seen: list[int] = []
+    done = threading.Event()
+
+    class LongWait(EpollPoller):
+        def wait(self, timeout: float | None) -> Sequence[tuple[int, int]]:
+            nonlocal now, looks
+            found = super().wait(timeout)
+            if timeout == 0:
+                looks += 1
+            elif found:
+                now += 1.0
+            return found
+
+    def read(left: socket.socket) -> None:
+        left.recv(1)
+        seen.append(looks)
+        if len(seen) == TURNS_BETWEEN_POLLS + 1:
+            done.set()
+
+    doors = Doors(poller=LongWait, clock=lambda: now)
+    with (
+        contextlib.ExitStack() as stack,
+        Runtime(workers=1, max_workers=1, doors=doors) as rt,
+    ):
+        with Gate() as gate:  # so that one wait finds them all
+            rt.post(gate)
+            gate.reached()
+            for number in range(TURNS_BETWEEN_POLLS + 1):
+                left, right = (stack.enter_context(end) for end in socket.socketpair())
+                right.send(b"x")
+                rt.color(number).add_reader(left, read, left)
+        assert done.wait(PATIENCE_SECONDS)
+    assert len(set(seen)) == 1  # no look at the descriptors while some of those found had not run
 
 
 def test_what_a_poll_saw_before_the_callback_ended_is_old(pair: Pair) -> None:

@@ -15,6 +15,7 @@ from colorsched.executors.slots.inside import FAILED, PACKED, PLAIN, Order, prog
 from colorsched.executors.slots.travel import Pickle, Reference, pack_call
 from colorsched.ports import here
 from colorsched.runtime import DEFAULT
+from slot_rows import Row, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,8 +59,8 @@ def test_callbacks_run_in_order_and_tell_when() -> None:
     ran: list[int] = []
     answer = run_batch(order((ran.append, 1), (ran.append, 2), (ran.append, 3)))
     assert ran == [1, 2, 3]
-    assert [outcome[:2] for outcome in answer.outcomes] == [(PLAIN, None)] * 3
-    times = [time for outcome in answer.outcomes for time in (outcome.began, outcome.ended)]
+    assert [outcome[:2] for outcome in rows(answer)] == [(PLAIN, None)] * 3
+    times = [time for outcome in rows(answer) for time in (outcome.began, outcome.ended)]
     assert times == sorted(times)
 
 
@@ -67,23 +68,23 @@ def test_a_batch_whose_time_is_over_runs_its_first_callback() -> None:
     ran: list[int] = []
     answer = run_batch(order((ran.append, 1), (ran.append, 2), seconds=0))
     assert ran == [1]
-    assert len(answer.outcomes) == 1
+    assert len(rows(answer)) == 1
 
 
 def test_outcomes_that_are_large_end_a_batch() -> None:
     answer = run_batch(pickled(*[(slot_functions.big, 100)] * 5, size=250))
-    assert len(answer.outcomes) == 3 - (len(answer.outcomes[0].data) * 2 >= 250)
+    assert len(rows(answer)) == 3 - (len(rows(answer)[0].data) * 2 >= 250)
 
 
 def test_small_outcomes_are_as_they_are() -> None:
     results = [None, True, 7, 2.5]
     answer = run_batch(pickled(*[(_same, result) for result in results], size=1))
-    assert [outcome.data for outcome in answer.outcomes] == results
-    assert {outcome.kind for outcome in answer.outcomes} == {PLAIN}
+    assert [outcome.data for outcome in rows(answer)] == results
+    assert {outcome.kind for outcome in rows(answer)} == {PLAIN}
 
 
 def test_subclasses_of_small_types_are_packed() -> None:
-    (outcome,) = run_batch(pickled((_same, Whole(3)))).outcomes
+    (outcome,) = rows(run_batch(pickled((_same, Whole(3)))))
     assert outcome.kind == PACKED
     assert type(pickle.loads(outcome.data)) is Whole
 
@@ -115,14 +116,14 @@ def test_progress_is_noted_around_each_callback(monkeypatch: pytest.MonkeyPatch)
 
 def test_state_stays_from_batch_to_batch() -> None:
     assert run_batch(order(slot_functions.count, slot_functions.count)).bound
-    (outcome,) = run_batch(order(slot_functions.count)).outcomes
+    (outcome,) = rows(run_batch(order(slot_functions.count)))
     assert outcome.data == 3
 
 
 def test_state_is_of_one_color_in_one_place() -> None:
     run_batch(order(slot_functions.count))
     for other in ({"number": 2}, {"place": "place/1"}):
-        (outcome,) = run_batch(order(slot_functions.count, **other)).outcomes
+        (outcome,) = rows(run_batch(order(slot_functions.count, **other)))
         assert outcome.data == 1
 
 
@@ -143,7 +144,7 @@ def test_state_of_colors_that_moved_is_dropped() -> None:
 def test_a_color_that_comes_back_finds_nothing_old() -> None:
     """It moved away, which its first slot learns with the batch that it comes back with."""
     run_batch(order(slot_functions.count))
-    (outcome,) = run_batch(order(slot_functions.count, forget=[1])).outcomes
+    (outcome,) = rows(run_batch(order(slot_functions.count, forget=[1])))
     assert outcome.data == 1
 
 
@@ -160,7 +161,7 @@ def test_posts_come_with_the_outcome_of_their_callback() -> None:
         current_runtime().post(slot_functions.pid)
         current_runtime().dispatch(slot_functions.pid)
 
-    first, second = run_batch(order(post, int)).outcomes
+    first, second = rows(run_batch(order(post, int)))
     assert [(key, name) for key, _, name in first.posts] == [
         ("other", "add"),
         ("key", "pid"),
@@ -177,14 +178,14 @@ def test_what_a_callback_has_posted_when_it_fails_is_posted() -> None:
         current_runtime().post(slot_functions.pid)
         raise KeyError("after that")
 
-    (outcome,) = run_batch(order(post_and_fail)).outcomes
+    (outcome,) = rows(run_batch(order(post_and_fail)))
     assert outcome.kind == FAILED
     assert len(outcome.posts) == 1
 
 
 def test_posts_that_cannot_travel_are_refused_where_they_are_made() -> None:
     run_batch(pickled((_post_lambda,)))
-    (outcome,) = run_batch(pickled((_post_lambda,))).outcomes
+    (outcome,) = rows(run_batch(pickled((_post_lambda,))))
     error = failure(outcome)
     assert isinstance(error, CannotTravel)
     assert "<lambda> cannot be sent to a slot" in str(error)
@@ -196,17 +197,17 @@ def _post_lambda() -> None:
 
 
 def test_a_key_that_cannot_be_hashed_is_refused() -> None:
-    (outcome,) = run_batch(order(lambda: current_runtime().color([]))).outcomes  # type: ignore[arg-type]  # on purpose
+    (outcome,) = rows(run_batch(order(lambda: current_runtime().color([]))))  # type: ignore[arg-type]  # on purpose
     assert isinstance(failure(outcome, BY_REFERENCE), TypeError)
 
 
 def test_the_color_is_known_by_its_key() -> None:
-    (outcome,) = run_batch(order(lambda: repr(current_color()))).outcomes
+    (outcome,) = rows(run_batch(order(lambda: repr(current_color()))))
     assert outcome.data == "<color 'key', seen in a slot>"
 
 
 def test_a_key_that_did_not_travel_is_told_to_who_asks() -> None:
-    one, two = run_batch(order(int, current_color, key=None)).outcomes
+    one, two = rows(run_batch(order(int, current_color, key=None)))
     assert one.kind == PLAIN
     assert "the key of this color" in str(failure(two, BY_REFERENCE))
 
@@ -229,7 +230,7 @@ def test_a_key_that_did_not_travel_is_told_to_who_asks() -> None:
     ],
 )
 def test_there_is_no_more_in_a_slot(ask: Callable[[], object]) -> None:
-    (outcome,) = run_batch(order(ask)).outcomes
+    (outcome,) = rows(run_batch(order(ask)))
     error = failure(outcome, BY_REFERENCE)
     assert isinstance(error, NotInSlots)
     assert "is not there in a slot, where callbacks can only post()" in str(error)
@@ -241,7 +242,7 @@ def test_special_attributes_are_missing_as_usual() -> None:
         runtime = current_runtime()
         return hasattr(runtime, "__len__"), hasattr(runtime.color("a"), "__await__")
 
-    (outcome,) = run_batch(order(look)).outcomes
+    (outcome,) = rows(run_batch(order(look)))
     assert outcome.data == (False, False)
 
 
@@ -249,7 +250,7 @@ def test_local_is_the_same_dictionary_all_along() -> None:
     def look() -> bool:
         return local() is local()
 
-    (outcome,) = run_batch(order(look)).outcomes
+    (outcome,) = rows(run_batch(order(look)))
     assert outcome.data is True
 
 
@@ -263,14 +264,14 @@ def test_callbacks_see_a_context_of_their_own() -> None:
         return variable.get()
 
     answer = run_batch(order(change, change))
-    assert [outcome.data for outcome in answer.outcomes] == [1, 1]
+    assert [outcome.data for outcome in rows(answer)] == [1, 1]
     assert variable.get() == 0
 
 
 # -- errors -----------------------------------------------------------------------------------
 
 
-def failure(outcome: inside.Outcome, travel: Pickle | Reference = PICKLE) -> BaseException | None:
+def failure(outcome: Row, travel: Pickle | Reference = PICKLE) -> BaseException | None:
     assert outcome.kind == FAILED
     packed, _, trace = travel.unpack(outcome.data)
     assert "Traceback" in trace or "Error" in trace
@@ -278,7 +279,7 @@ def failure(outcome: inside.Outcome, travel: Pickle | Reference = PICKLE) -> Bas
 
 
 def test_errors_travel_with_their_traceback() -> None:
-    (outcome,) = run_batch(pickled((slot_functions.fail, "why"))).outcomes
+    (outcome,) = rows(run_batch(pickled((slot_functions.fail, "why"))))
     error = failure(outcome)
     assert isinstance(error, KeyError)
     assert error.args == ("why",)
@@ -290,14 +291,14 @@ def test_whatever_is_raised_ends_no_batch(leave: type[BaseException]) -> None:
     def go() -> None:
         raise leave
 
-    one, two = run_batch(order(go, int)).outcomes
+    one, two = rows(run_batch(order(go, int)))
     assert isinstance(failure(one, BY_REFERENCE), leave)
     assert two.data == 0
 
 
 @pytest.mark.parametrize("fn", [slot_functions.stubborn, slot_functions.raise_unpicklable])
 def test_errors_that_cannot_travel_say_what_they_said(fn: Callable[[], object]) -> None:
-    one, two = run_batch(pickled((fn,), (slot_functions.add, 1, 2))).outcomes
+    one, two = rows(run_batch(pickled((fn,), (slot_functions.add, 1, 2))))
     assert failure(one) is None
     assert "Error" in PICKLE.unpack(one.data)[1]
     assert two.data == 3
@@ -310,7 +311,7 @@ def test_errors_that_fail_when_they_are_looked_at_harm_no_other(what: str) -> No
         (slot_functions.raise_nasty, what),
         (slot_functions.add, 3, 4),
     )
-    one, two, three = run_batch(pickled(*calls)).outcomes
+    one, two, three = rows(run_batch(pickled(*calls)))
     assert (one.data, three.data) == (3, 7)
     assert two.kind == FAILED
     assert "NastyError" in PICKLE.unpack(two.data)[1]
@@ -320,7 +321,7 @@ def test_a_call_that_cannot_be_loaded_fails_alone() -> None:
     batch = pickled((slot_functions.add, 1, 2), (slot_functions.add, 3, 4))
     batch.calls.insert(1, b"c\nno_such_module\nfunction\n.")
     batch.calls.insert(2, pickle.dumps((slot_functions.add, slot_functions.Leaves(), {}, None)))
-    one, two, three, four = run_batch(batch).outcomes
+    one, two, three, four = rows(run_batch(batch))
     assert (one.data, four.data) == (3, 7)
     assert "could not be loaded in its slot" in str(failure(two))
     assert "must be importable there" in str(failure(two))
@@ -328,14 +329,14 @@ def test_a_call_that_cannot_be_loaded_fails_alone() -> None:
 
 
 def test_results_that_cannot_travel_are_refused() -> None:
-    (outcome,) = run_batch(pickled((slot_functions.unpicklable,))).outcomes
+    (outcome,) = rows(run_batch(pickled((slot_functions.unpicklable,))))
     error = failure(outcome)
     assert isinstance(error, CannotTravel)
     assert "the result of unpicklable, of type function, cannot be sent back" in str(error)
 
 
 def test_results_that_leave_when_they_are_packed_are_refused() -> None:
-    one, two = run_batch(pickled((slot_functions.give_nasty,), (slot_functions.add, 1, 2))).outcomes
+    one, two = rows(run_batch(pickled((slot_functions.give_nasty,), (slot_functions.add, 1, 2))))
     assert isinstance(failure(one), CannotTravel)
     assert two.data == 3
 
@@ -343,7 +344,7 @@ def test_results_that_leave_when_they_are_packed_are_refused() -> None:
 @pytest.mark.parametrize("make", [order, pickled])
 def test_coroutines_are_closed_and_refused(make: Callable[..., Order]) -> None:
     """Unclosed, Python would complain, which is an error in these tests."""
-    (outcome,) = run_batch(make((slot_functions.give_coroutine,))).outcomes
+    (outcome,) = rows(run_batch(make((slot_functions.give_coroutine,))))
     error = failure(outcome, BY_REFERENCE if make is order else PICKLE)
     assert isinstance(error, CannotTravel)
     assert "coroutines stay in the parent process" in str(error)
@@ -358,5 +359,5 @@ def test_slots_within_slots_give_way_to_the_outer_one() -> None:
         assert color is not None
         return "outer", str(color.key)
 
-    (outcome,) = run_batch(order(outer)).outcomes
+    (outcome,) = rows(run_batch(order(outer)))
     assert outcome.data == ("outer", "key")

@@ -16,11 +16,12 @@ from colorsched.aio.future import ColorFuture
 from colorsched.core.slots import Slot
 from colorsched.core.waits import WaitGraph
 from colorsched.events import Observer, Ran, Ticket
-from colorsched.executors.slots.inside import FAILED, PACKED, PLAIN, Failure, Outcome
+from colorsched.executors.slots.inside import FAILED, PACKED, PLAIN, Failure
 from colorsched.executors.slots.jobs import Batch, Job
 from colorsched.executors.slots.settle import STARTS, RemoteTraceback, Settler
 from colorsched.executors.slots.travel import Pickle, pack_call
 from colorsched.ports import here
+from slot_rows import Row, answer_of
 
 PICKLE = Pickle()
 RED: Any = SimpleNamespace(key="red")
@@ -63,16 +64,16 @@ def posted(context: Context | None = None) -> Job:
     return Job(slot_functions.add, None, call, None, context or copy_context())
 
 
-def batch(*jobs: Job, **changes: Any) -> Batch:
-    return Batch(RED, Slot(0), list(jobs), 0, **changes)
+def batch(*jobs: Job, outcomes: list[Row] | None = None, **changes: Any) -> Batch:
+    return Batch(RED, Slot(0), list(jobs), 0, answer=answer_of(outcomes or []), **changes)
 
 
 def lost(*jobs: Job, came: tuple[int, int] | None) -> Batch:
     return batch(*jobs, lost="process 7 was ended by SIGKILL", came=came)
 
 
-def outcome(kind: int, data: Any = None, posts: Any = ()) -> Outcome:
-    return Outcome(kind, data, 1, 2, list(posts))
+def outcome(kind: int, data: Any = None, posts: Any = ()) -> Row:
+    return Row(kind, data, posts=tuple(posts))
 
 
 def error_of(done: Job) -> BaseException | None:
@@ -402,7 +403,7 @@ def test_the_observer_is_told_what_ran_and_what_was_lost() -> None:
     settler.settle(lost(three, came=(0, 1)))
     assert notes.seen == [
         ("ran", 1, Ran(0, 1, 2), type(None)),
-        ("ran", 2, Ran(0, 1, 2), KeyError),
+        ("ran", 2, Ran(0, 2, 2), KeyError),
         ("dropped", 3, "lost"),
     ]
     assert here.ticket is None

@@ -29,7 +29,7 @@ from colorsched import (
     slots,
 )
 from colorsched.errors import NoSlots
-from colorsched.runtime import _enter, _leave
+from colorsched.runtime import enter, leave
 from colorsched.testing.conforms import conforms
 from colorsched.testing.trace import Recorder
 from support import PATIENCE_SECONDS, Gate
@@ -353,9 +353,9 @@ def test_a_key_that_cannot_travel_is_no_trouble(far: Runtime) -> None:
 @pytest.fixture
 def current(far: Runtime) -> Iterator[Runtime]:
     """The far slots, as the current runtime of colored functions."""
-    _enter(far)
+    enter(far)
     yield far
-    _leave(far)
+    leave(far)
 
 
 def test_colored_functions_run_where_they_are_to(current: Runtime) -> None:
@@ -387,11 +387,11 @@ def test_colored_functions_are_run_again(rt: Runtime) -> None:
         assert color is not None
         return str(color.key)
 
-    _enter(rt)
+    enter(rt)
     try:
         assert result(again()) == "red"
     finally:
-        _leave(rt)
+        leave(rt)
 
 
 async def coroutine() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import slot_functions
 from colorsched import CannotTravel
+from colorsched.errors import MissingExtra
 from colorsched.executors.slots.travel import (
     Cloudpickle,
     Pickle,
@@ -55,8 +56,7 @@ class Mute:
 
 def test_a_call_goes_there_and_is_the_same() -> None:
     packed = pack_call(PICKLE, slot_functions.add, (1,), {"right": 2})
-    assert isinstance(packed, bytes)
-    fn, args, kwargs, context = PICKLE.unpack(packed)
+    fn, args, kwargs, context = PICKLE.unpack_call(packed)
     assert fn is slot_functions.add
     assert (args, kwargs, context) == ((1,), {"right": 2}, None)
 
@@ -157,7 +157,7 @@ def test_ways_by_name() -> None:
 
 def test_cloudpickle_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
-    with pytest.raises(CannotTravel, match=r"colorsched\[cloudpickle\]"):
+    with pytest.raises(MissingExtra, match=r"colorsched\[cloudpickle\]"):
         travel_by("cloudpickle")
 
 

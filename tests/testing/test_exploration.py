@@ -8,19 +8,28 @@ import random
 import sys
 import threading
 import weakref
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from colorsched.testing import (
+    Faults,
+    NeverHeld,
     NoChoice,
     Nondeterministic,
+    Promises,
     ScheduleFailed,
     Shared,
     always,
     explore,
+    promise,
     replay,
+    sometimes,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def ordered(rt: Any) -> Any:
@@ -104,7 +113,7 @@ def test_a_failure_that_does_not_come_again_is_no_schedule() -> None:
         runs.append(1)
         rt.color("a").post(len, "")
         rt.color("b").post(len, "")
-        assert len(runs) != 3
+        assert len(runs) != 2
 
     with pytest.raises(Nondeterministic, match="not when it is run again"):
         explore(once)
@@ -293,3 +302,133 @@ def test_properties_are_to_be_given_again() -> None:
     seen: list[int] = []
     with pytest.raises(ScheduleFailed, match=r"properties=\[\.\.\.\]\)"):
         explore(main, properties=[always(lambda: not seen)])
+
+
+# -- without looking for races ------------------------------------------------------------------
+
+
+def _observers(main: Callable[[Any], Any], **options: Any) -> set[type]:
+    """The types of the observers that main's runtimes had."""
+    found: set[type] = set()
+
+    def looks(rt: Any) -> Any:
+        found.add(type(rt._shared.observer))
+        return main(rt)
+
+    explore(looks, schedules=5, **options)
+    return found
+
+
+def two_posts(rt: Any) -> None:
+    rt.color("red").post(int)
+    rt.color("blue").post(int)
+
+
+def test_a_run_in_which_nobody_is_interested_is_not_observed() -> None:
+    assert _observers(two_posts, races=False) == {type(None)}
+    assert _observers(two_posts) == {Promises}
+    assert _observers(two_posts, races=False, properties=[always(lambda: True)]) == {Promises}
+    assert _observers(two_posts, races=False, faults=Faults(cancel=0.1)) == {Promises}
+
+
+def promises_in_main(rt: Any) -> None:
+    two_posts(rt)
+    promise(always(lambda: True))
+
+
+def promises_in_a_callback(rt: Any) -> None:
+    two_posts(rt)
+    rt.color("red").post(promise, always(lambda: True))
+
+
+def promises_in_a_coroutine(rt: Any) -> None:
+    async def run() -> None:
+        await rt.color("blue").submit(int)
+        promise(always(lambda: True))
+
+    two_posts(rt)
+    rt.color("red").submit(run).result()
+
+
+@pytest.mark.parametrize(
+    "main", [promises_in_main, promises_in_a_callback, promises_in_a_coroutine]
+)
+def test_a_promise_lets_it_begin_again_observed(main: Callable[[Any], Any]) -> None:
+    assert _observers(main, races=False) == {type(None), Promises}
+
+
+def test_a_broken_promise_is_found_without_looking_for_races() -> None:
+    seen: list[int] = []
+
+    def main(rt: Any) -> None:
+        seen.clear()
+        promise(always(lambda: seen != [2, 1], name="order"))
+        rt.color("red").post(seen.append, 1)
+        rt.color("blue").post(seen.append, 2)
+
+    with pytest.raises(ScheduleFailed, match="order") as caught:
+        explore(main, races=False)
+    with pytest.raises(ScheduleFailed, match="order"):
+        replay(caught.value.schedule, main, races=False)
+
+
+def test_sometimes_needs_nobody_to_watch() -> None:
+    def main(rt: Any) -> None:
+        rt.color("red").post(sometimes, "here")
+        rt.color("red").post(sometimes, "nowhere", False)
+        two_posts(rt)
+
+    with pytest.raises(NeverHeld) as caught:
+        explore(main, races=False)
+    assert caught.value.labels == ("nowhere",)
+
+
+def test_what_fails_where_the_runtime_calls_it_is_explained() -> None:
+    """It is raised in another line of the runtime when that is observed."""
+
+    def main(rt: Any) -> None:
+        rt.color("red").post(lambda _needed: None)
+        rt.color("blue").post(int)
+
+    with pytest.raises(ScheduleFailed, match="_needed"):
+        explore(main, races=False)
+
+
+# -- where it failed ----------------------------------------------------------------------------
+
+
+def _told_place(main: Any) -> str:
+    return str(fail(main, schedules=20)).splitlines()[1]
+
+
+def test_a_failed_check_is_told_with_its_line() -> None:
+    def main(rt: Any) -> Any:
+        two_posts(rt)
+
+        def check() -> None:
+            assert rt is None
+
+        return check
+
+    place = _told_place(main)
+    assert place.startswith(f"  at {__file__}:")
+    assert place.endswith("main.<locals>.check: assert rt is None")
+
+
+def test_what_a_callback_raises_is_told_with_the_line_that_raises() -> None:
+    def divide() -> float:
+        return 1 / 0
+
+    def main(rt: Any) -> None:
+        two_posts(rt)
+        rt.color("red").post(partial(divide))
+
+    assert _told_place(main).endswith("divide: return 1 / 0")
+
+
+def test_what_has_no_line_of_the_program_is_told_without() -> None:
+    def main(rt: Any) -> None:
+        two_posts(rt)
+        rt.color("red").post(int, "x")
+
+    assert _told_place(main) == ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import warnings
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from colorsched.errors import WorkerLost
-from colorsched.testing import BadSchedule, ScheduleFailed, explore, replay
+from colorsched.testing import BadSchedule, NoFault, ScheduleFailed, explore, replay
 from colorsched.testing.faults import Faults, InjectedFault
 
 if TYPE_CHECKING:
@@ -280,3 +281,67 @@ def test_text_round_trip(faults: Faults) -> None:
 def test_bad_faults(given: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         Faults(**given)
+
+
+# -- faults that find no place ------------------------------------------------------------------
+
+
+def unmet(main: Main, faults: Faults, **options: Any) -> str:
+    """What the warning of an exploration without a failure says."""
+    with pytest.warns(NoFault) as caught:
+        explore(main, faults=faults, **options)
+    [warning] = caught
+    return str(warning.message)
+
+
+def works(rt: Any) -> None:
+    rt.color("red").post(load, [])
+    rt.color("blue").post(len, "")
+
+
+def test_a_name_that_no_callback_has_is_told_with_the_nearest_ones() -> None:
+    assert unmet(works, Faults(raise_at="laod")) == (
+        "raise_at='laod': no callback or coroutine has that name; nearest are load"
+    )
+    assert unmet(works, Faults(cancel=["xyzzy", "len"], delay="other.load")) == (
+        "cancel='xyzzy': no callback or coroutine has that name; there are len, load; "
+        "delay='other.load': no callback or coroutine has that name; nearest are load"
+    )
+
+
+def test_a_fault_that_cannot_happen_where_it_is_asked_for_is_unmet() -> None:
+    assert unmet(works, Faults(jump="load")) == (
+        "jump='load': there was no place for it: it happens where a timer is set"
+    )
+    assert "it happens to what was submitted" in unmet(works, Faults(lose_worker={"load"}))
+
+
+def test_what_found_a_place_in_one_schedule_is_not_unmet() -> None:
+    def main(rt: Any) -> None:
+        first: list[str] = []
+
+        def decide() -> None:
+            if first[0] == "blue":
+                rt.color("green").post(load, [])
+
+        rt.color("red").post(first.append, "red")
+        rt.color("blue").post(first.append, "blue")
+        rt.color("red").post(decide)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explore(main, faults=Faults(delay="load"), races=False)
+    assert "has that name" in unmet(main, Faults(delay="load"), schedules=1, races=False)
+
+
+def test_a_place_counts_though_no_more_faults_may_happen() -> None:
+    def main(rt: Any) -> None:
+        for _ in range(3):
+            rt.color("red").post(len, "")
+            rt.color("blue").post(len, "")
+        rt.color("red").post(load, [])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        faults = Faults(delay=["len", "load"], rate=1.0, most=1)
+        explore(main, faults=faults, schedules=1, strategy="random")

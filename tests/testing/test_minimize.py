@@ -54,3 +54,12 @@ def test_what_was_really_made_counts() -> None:
 
 def test_a_failure_that_does_not_come_again_is_kept_as_it_is() -> None:
     assert minimize((1, 0, 2), lambda _candidate: None) == (1, 0, 2)
+
+
+def test_one_deviation_may_stand_where_the_run_that_failed_had_no_choice_any_more() -> None:
+    """Main was interrupted there, so its next choices never came."""
+
+    def fails(choices: tuple[int, ...]) -> tuple[int, ...] | None:
+        return choices if choices in {(1, 1), (0, 0, 0, 1)} else None
+
+    assert minimize((1, 1), fails) == (0, 0, 0, 1)

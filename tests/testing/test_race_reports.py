@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from colorsched import Runtime
 from colorsched.ports import here
-from colorsched.testing.races import Access, OrderingLock, Race, RaceDetector
+from colorsched.testing import Shared, SimRuntime
+from colorsched.testing.ordering import OrderingLock
+from colorsched.testing.races import Access, Race, RaceDetector
 from event_streams import Stream, Thing
 from support import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -270,3 +278,62 @@ def test_a_failed_attempt_at_a_lock_orders_nothing(detector: RaceDetector, thing
         assert not lock.acquire(blocking=False)
     stream.write(b, thing)
     assert detector.races
+
+
+# -- callbacks that have no line of their own ---------------------------------------------------
+
+
+def _race_of(start: Callable[[Any, Shared[int]], object]) -> Race:
+    detector = RaceDetector()
+    with SimRuntime(observer=detector) as rt:
+        start(rt, Shared(0, name="x"))
+    (race,) = detector.races
+    return race
+
+
+def _posts(rt: Any, x: Shared[int]) -> None:
+    rt.color("red").post(x.set, 1)
+    rt.color("blue").post(x.set, 2)
+
+
+def _submits(rt: Any, x: Shared[int]) -> None:
+    rt.color("red").submit(partial(x.set, 1))
+    rt.color("blue").submit(x.get)
+
+
+def _plans(rt: Any, x: Shared[int]) -> None:
+    rt.color("red").call_later(1, x.set, 1)
+    rt.color("blue").call_later(2, x.set, 2)
+
+
+def _posts_what_is_built_in(rt: Any, x: Shared[int]) -> None:
+    rt.color("red").post(setattr, x, "value", 1)
+    rt.color("blue").post(getattr, x, "value")
+
+
+def _dispatches(rt: Any, x: Shared[int]) -> None:
+    rt.color("red").post(lambda: rt.color("green").dispatch(x.set, 1))
+    rt.color("blue").post(lambda: rt.color("violet").dispatch(x.set, 2))
+
+
+@pytest.mark.parametrize("start", [_posts, _submits, _plans, _posts_what_is_built_in, _dispatches])
+def test_a_method_that_is_posted_itself_is_told_where_it_is_posted(
+    start: Callable[[Any, Shared[int]], object],
+) -> None:
+    _, first = inspect.getsourcelines(start)
+    race = _race_of(start)
+    assert [race.first.place, race.second.place] == [
+        f"test_race_reports.py:{first + line}" for line in (1, 2)
+    ]
+
+
+def test_who_has_a_line_of_its_own_is_told_there() -> None:
+    def start(rt: Any, x: Shared[int]) -> None:
+        def write() -> None:
+            x.set(1)
+
+        rt.color("red").post(write)
+        rt.color("blue").post(write)
+
+    race = _race_of(start)
+    assert str(race.first.site).endswith("start.<locals>.write")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from colorsched.testing import Shared, SimRuntime
 from colorsched.testing.races import RaceDetector
 from event_streams import Stream, Thing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -277,3 +283,43 @@ def test_things_do_not_get_the_identity_of_dead_ones(
         stream.write(a, Thing())
         stream.write(b, Thing())
     assert not detector.races
+
+
+# -- writes that commute ------------------------------------------------------------------------
+
+
+def test_additions_to_a_set_commute_and_conflict_with_all_else() -> None:
+    def races(*acts: Callable[[set[int]], object]) -> list[str]:
+        detector = RaceDetector()
+        with SimRuntime(observer=detector) as rt:
+            shared = Shared({1}, name="ids").value
+            for number, act in enumerate(acts):
+                rt.color(number).post(act, shared)
+        return [race.name for race in detector.races]
+
+    def add(element: int) -> Callable[[set[int]], object]:
+        return lambda ids: ids.add(element)
+
+    assert races(add(2), add(2), add(3)) == []
+    assert races(add(1), add(1)) == []
+    assert races(add(2), add(3), lambda ids: ids.update([2, 4])) == []
+    for looks in (len, sorted, lambda ids: 2 in ids, lambda ids: ids.discard(2)):
+        assert set(races(add(2), looks)) == {"ids"}
+        assert set(races(looks, add(2))) == {"ids"}
+        assert set(races(add(3), add(2), looks)) == {"ids"}
+    # To add what is there changes nothing, but to remove it in between would.
+    assert races(add(1), len) == []
+    assert races(add(1), lambda ids: 1 in ids) == []
+    assert set(races(add(1), lambda ids: ids.remove(1))) == {"ids"}
+
+
+def test_a_write_after_additions_is_told_of_each_of_them() -> None:
+    detector, thing = RaceDetector(), Thing()
+    stream = Stream(detector)
+    for color, line in (("red", 1), ("blue", 2)):
+        stream.add(stream.run(None, color), thing, line)
+    stream.write(stream.run(None, "green"), thing, 3)
+    assert [(race.first.place, race.second.place) for race in detector.races] == [
+        ("app.py:1", "app.py:3"),
+        ("app.py:2", "app.py:3"),
+    ]

@@ -9,6 +9,7 @@ from attrs import Factory, define
 from hypothesis import given
 from hypothesis import strategies as st
 
+from colorsched.events import ADDS
 from colorsched.testing.races import RaceDetector
 from event_streams import Stream, Thing
 
@@ -22,7 +23,7 @@ class Naive:
 
     before: list[int] = Factory(list)
     last: dict[Any, int] = Factory(dict)
-    accesses: list[tuple[int, object, object, bool]] = Factory(list)
+    accesses: list[tuple[int, object, object, int]] = Factory(list)
 
     def event(self, color: object, *after: int | None) -> int:
         """Add an event of a color, after the color's last and after others."""
@@ -41,6 +42,7 @@ class Naive:
             for a, thing, color, wrote in self.accesses
             for b, same, other, writes in self.accesses
             if a < b and thing is same and color != other and (wrote or writes)
+            if not wrote == writes == ADDS
             if not self.before[b] >> a & 1
         }
 
@@ -109,8 +111,10 @@ class Walk:
             self.still.add(actor)
 
     def access(self, one: int, other: int) -> None:
-        actor, thing, write = self.actor(one), self.things[other % THINGS], other % 2 == 0
-        (self.stream.write if write else self.stream.read)(actor, thing)
+        actor, thing = self.actor(one), self.things[other % THINGS]
+        write = (False, True, ADDS, ADDS)[other // THINGS % 4]
+        access = {False: self.stream.read, True: self.stream.write, ADDS: self.stream.add}[write]
+        access(actor, thing)
         event = self.naive.event(self.color(actor))
         self.naive.accesses.append((event, thing, self.color(actor), write))
 

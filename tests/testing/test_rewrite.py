@@ -592,3 +592,74 @@ def test_what_goes_unobserved_is_said() -> None:
     assert any("kept methods" in what for what in general) is not CAN_MONITOR
     with instrument("_colorsched_nothing_here") as instrumentation:
         assert [gap.what for gap in instrumentation.unobserved()] == general
+
+
+# -- evaluation order ---------------------------------------------------------------------------
+
+
+def test_assignments_evaluate_once_and_in_the_order_of_the_language(
+    load: Callable[[str], Any],
+) -> None:
+    """Rewritten and plain, each form gives the same marks, values and errors."""
+    source = """
+        import operator
+
+        class Box:
+            def __init__(self, name):
+                self.name, self.n, self.items, self.row = name, 1, {"k": 1}, [1]
+
+        class Grows:
+            def __iadd__(self, other):
+                return ("grown", other)
+
+        def run():
+            marks = []
+
+            def mark(value, what):
+                marks.append(what)
+                return value
+
+            a, b = Box("a"), Box("b")
+            mark(a, "owner").items[mark("k", "key")] = mark(5, "value")
+            mark(a, "owner").items[mark("k", "key")] += mark(5, "value")
+            mark(a, "owner").n += mark(5, "value")
+            first = a
+            a.n += (a := b).n
+            first.n *= 2
+            key = "k"
+            b.items[key] -= ord(key := "x") - ord("w")
+            b.items["k"] |= 6
+
+            def rebind():
+                nonlocal box
+                box = Box("other")
+                return 7
+
+            box = old = Box("old")
+            box.n += rebind()
+            box.row[0] //= 1
+            b.grows = Grows()
+            b.grows += 3
+            b.row += [4]
+            (b.row)[-1] **= 2
+            b.row[:1] += [9]
+            try:
+                b.n += "text"
+            except TypeError as error:
+                marks.append(str(error))
+            try:
+                b.missing += 1
+            except AttributeError as error:
+                marks.append(str(error))
+            try:
+                b.items[[]] = 1
+            except TypeError as error:
+                marks.append(str(error))
+            values = [vars(each) for each in (first, b, box, old)]
+            return marks, [
+                (v["name"], v["n"], v["items"], v["row"], v.get("grows")) for v in values
+            ]
+    """
+    plain: dict[str, Any] = {}
+    exec(dedent(source), plain)  # the same text, as it is
+    assert load(source).run() == plain["run"]()

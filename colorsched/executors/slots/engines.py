@@ -1,4 +1,4 @@
-"""Which engines there are: what ``Runtime(executor=...)`` names, and the executors users bring."""
+"""What slots are made of: executors with one lane, made by functions or brought by users."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
-from colorsched.executors.slots.jobs import Retry
-from colorsched.executors.slots.travel import travel_by
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    from colorsched.executors.slots.travel import Travel
+    from concurrent.futures import Future
 
     MakesLane = Callable[[], Executor]
 
@@ -29,8 +25,12 @@ class Engine(Protocol):
         """Make all slots."""
         ...
 
+    def starting(self, lane: Executor) -> Future[Any] | None:
+        """Done when a new slot can take a batch, or never will. None: it can wait there as well."""
+        ...
+
     def replace(self, index: int) -> Executor | None:
-        """Make one in the place of one that was lost; None: that cannot be done.
+        """Make one in the place of one that was lost, and can be used; None: that cannot be done.
 
         Raises:
             Exception: it cannot be done now.
@@ -65,6 +65,9 @@ class MadeLanes:
                 lane.shutdown(wait=False)
             raise
         return lanes
+
+    def starting(self, lane: Executor) -> Future[Any] | None:
+        return None
 
     def replace(self, index: int) -> Executor | None:
         return _checked(self._makers[index]())
@@ -137,83 +140,6 @@ class slots:  # noqa: N801 - users call it as they would a function
     """
 
     lanes: tuple[Executor | MakesLane, ...] = field(converter=_lanes)
-
-
-@frozen
-class Placing:
-    """How a runtime with slots is to be made."""
-
-    engine: Engine
-    travel: Travel
-    retry: Retry | None
-
-
-def placing_for(
-    executor: str | slots,
-    count: int | None,
-    *,
-    address: str | None,
-    travel: str | None,
-    retry: Retry | None,
-) -> Placing | None:
-    """What ``Runtime``'s options ask for; None if callbacks run on threads alone.
-
-    Raises:
-        ValueError: an option that is not for this executor.
-        TypeError: ``retry`` is no ``Retry``.
-        NoSlots: the executor cannot be had on this interpreter.
-
-    """
-    if executor == "threads":
-        for name, value in (("address", address), ("travel", travel), ("retry", retry)):
-            if value is not None:
-                raise ValueError(
-                    f"{name}={value!r} is for slots: give executor='processes', or another one"
-                )
-        return None
-    if retry is not None and not isinstance(retry, Retry):
-        raise TypeError(f"retry must be a Retry, not {retry!r}")
-    engine = engine_for(executor, count, address)
-    return Placing(engine, travel_by(engine.travel if travel is None else travel), retry)
-
-
-def engine_for(executor: str | slots, count: int | None, address: str | None) -> Engine:
-    """The engine that ``Runtime(executor=...)`` names, with so many slots (None: as fits).
-
-    Raises:
-        ValueError: there is no such executor, or an argument that is not for it.
-        NoSlots: it cannot be had on this interpreter.
-
-    """
-    if isinstance(executor, slots):
-        _no_address(address, "slots")
-        if count not in {None, len(executor.lanes)}:
-            raise ValueError(
-                f"workers={count}, and slots() has {len(executor.lanes)}: leave workers out"
-            )
-        return GivenLanes(executor.lanes)
-    if executor == "ray":
-        from colorsched.executors.slots.ray import ray_engine
-
-        return ray_engine(count, address)
-    _no_address(address, executor)
-    if executor == "processes":
-        from colorsched.executors.slots.processes import process_engine
-
-        return process_engine(count or usable_cores())
-    if executor == "interpreters":
-        from colorsched.executors.slots.interpreters import interpreter_engine
-
-        return interpreter_engine(count or usable_cores())
-    raise ValueError(
-        f"executor={executor!r}: there are 'threads', 'processes', 'interpreters', 'ray', and "
-        "slots([...]) of your own"
-    )
-
-
-def _no_address(address: str | None, executor: Any) -> None:
-    if address is not None:
-        raise ValueError(f"address={address!r} is for executor='ray', not for {executor!r}")
 
 
 def usable_cores() -> int:

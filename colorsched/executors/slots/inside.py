@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from colorsched.executors.slots.travel import Travel
 
+    Posted = tuple[Any, Any, str]
+    """A callback posted in a slot: its color's key and its call, packed, and its name."""
+
 #: What an outcome is: a value as it is, one that was packed, or an error (a packed ``Failure``).
 PLAIN, PACKED, FAILED = 0, 1, 2
 
@@ -52,22 +55,20 @@ class Order(NamedTuple):
     """... or after so many bytes of outcomes."""
 
 
-class Outcome(NamedTuple):
-    """What became of one callback."""
-
-    kind: int
-    data: Any
-    began: int
-    """Nanoseconds of the slot's monotonic clock."""
-    ended: int
-    posts: list[tuple[Any, Any, str]]
-    """What it posted: keys and calls, packed, and names."""
-
-
 class Answer(NamedTuple):
-    """What comes back: the outcomes of the first callbacks of an order, as many as were run."""
+    """What comes back: what became of the first callbacks of an order, as many as were run.
 
-    outcomes: list[Outcome]
+    In columns, which are a tenth of the work to pickle that a record for each would be.
+    """
+
+    kinds: bytes
+    """Of each callback: what ``data`` is."""
+    data: list[Any]
+    times: list[int]
+    """When the first one began and when each one ended, which is when the next one began, in
+    nanoseconds of the slot's monotonic clock."""
+    posts: dict[int, list[Posted]]
+    """What callbacks posted, by their places."""
     bound: bool
     """The color has state here."""
 
@@ -103,7 +104,7 @@ class Inside:
     def __init__(self, order: Order, travel: Travel) -> None:
         self._order = order
         self.travel = travel
-        self.posts: list[tuple[Any, Any, str]] = []
+        self.posts: list[Posted] = []
         self.runtime = SlotRuntime(self)
 
     def local(self) -> dict[Any, Any]:
@@ -201,23 +202,28 @@ def run_batch(order: Order) -> Answer:
     inside = Inside(order, travel)
     before, here.slot = here.slot, inside
     cell = progress.cell
-    outcomes: list[Outcome] = []
     now = time.monotonic_ns()
     until = now + round(order.seconds * 1e9)
+    kinds = bytearray()
+    everything: list[Any] = []
+    times = [now]
+    posts: dict[int, list[Posted]] = {}
     size = 0
     try:
-        for call in order.calls:
+        for place, call in enumerate(order.calls):
             if cell is not None:
-                cell.value = 2 * len(outcomes) + 1
-            began = now
+                cell.value = 2 * place + 1
             kind, data = _run(travel, call)
             if cell is not None:
-                cell.value = 2 * len(outcomes) + 2
-            now = time.monotonic_ns()
-            outcomes.append(Outcome(kind, data, began, now, inside.posts))
+                cell.value = 2 * place + 2
+            kinds.append(kind)
+            everything.append(data)
             if inside.posts:
-                inside.posts = []
-            size += len(data) if isinstance(data, bytes) else 0
+                posts[place], inside.posts = inside.posts, []
+            if kind != PLAIN and isinstance(data, bytes):
+                size += len(data)
+            now = time.monotonic_ns()
+            times.append(now)
             if now >= until or size >= order.size:
                 break
     finally:
@@ -225,7 +231,7 @@ def run_batch(order: Order) -> Answer:
     state = (order.place, order.number)
     if state in _states and not _states[state]:
         del _states[state]
-    return Answer(outcomes, state in _states)
+    return Answer(bytes(kinds), everything, times, posts, state in _states)
 
 
 def drop_state(place: str) -> None:
@@ -236,7 +242,7 @@ def drop_state(place: str) -> None:
 
 def _run(travel: Travel, call: Any) -> tuple[int, Any]:
     try:
-        fn, args, kwargs, context = travel.unpack(call)
+        fn, args, kwargs, context = travel.unpack_call(call)
     except BaseException as error:  # noqa: BLE001 - whatever unpickling raises is for the poster
         reason = CannotTravel(
             f"a callback could not be loaded in its slot: {describe(error)}. What it is made of "

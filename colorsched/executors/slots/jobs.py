@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, SupportsIndex
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from colorsched.core.handle import CLAIM, Handle, HandOver
 from colorsched.errors import RuntimeShutdown
 from colorsched.events import Ticket
+from colorsched.executors.slots.inside import Answer
 from colorsched.executors.slots.travel import name_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from colorsched.core.queue import ColorQueue
     from colorsched.core.slots import Slot
     from colorsched.errors import WorkerLost
-    from colorsched.executors.slots.inside import Outcome
 
 
 def _positive(_record: object, attribute: Any, value: object) -> None:
@@ -136,6 +136,10 @@ class Again(SlotHandle):
         return bool(jobs)
 
 
+#: The answer of a slot that did not answer.
+NOTHING = Answer(b"", [], [], {}, bound=False)
+
+
 @define(eq=False)
 class Job:
     """A callback on its way through slots."""
@@ -168,8 +172,7 @@ class Batch:
     sent: int
     """When, in nanoseconds of the runtime's clock; and when the answer came."""
     arrived: int = 0
-    outcomes: list[Outcome] = Factory(list)
-    bound: bool = False
+    answer: Answer = NOTHING
     lost: str | None = None
     """How the slot was lost, if it was."""
     came: tuple[int, int] | None = None
@@ -183,9 +186,9 @@ class Batch:
         On one machine they are one clock. On another, what happened there must lie between sending
         and answer; it is put in the middle, as if both ways took equally long.
         """
-        if not self.outcomes:
+        if not self.answer.times:
             return 0
-        began, ended = self.outcomes[0].began, self.outcomes[-1].ended
+        began, ended = self.answer.times[0], self.answer.times[-1]
         if self.sent <= began and ended <= self.arrived:
             return 0
         return (began + ended - self.sent - self.arrived) // 2

@@ -14,7 +14,7 @@ from colorsched.core.handle import InnerHandle
 from colorsched.core.queue import ColorQueue
 from colorsched.core.slots import BATCH_BYTES, BATCH_SECONDS, PATIENCE, Lines, next_size
 from colorsched.errors import InternalError, WorkerLost
-from colorsched.executors.slots.inside import Order, drop_state, run_batch
+from colorsched.executors.slots.inside import Answer, Order, drop_state, run_batch
 from colorsched.executors.slots.jobs import Again, Batch, SlotHandle
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ class Slots:
         self.lost = 0
         scheduler.hand_over = self.take
         scheduler.slots = self
+        for slot, lane in self._engines.items():
+            starting = engine.starting(lane)
+            if starting is not None:
+                slot.busy = True
+                starting.add_done_callback(partial(self._started, slot))
 
     # -- out ------------------------------------------------------------------------------------
 
@@ -126,6 +131,7 @@ class Slots:
         """Make a batch of the slot's callbacks at the head of a color's queue, if there are any."""
         jobs: list[Job] = []
         room = BATCH_BYTES
+        size = self.settler.travel.size
         while len(jobs) < color.size and room > 0:
             queue = _head(color)
             if not queue or not isinstance(queue[0], SlotHandle):
@@ -137,7 +143,7 @@ class Slots:
                 found = found[:rest]
             jobs += found
             for job in found:
-                room -= len(job.call) if isinstance(job.call, bytes) else 0
+                room -= size(job.call)
         return Batch(color, slot, jobs, self._now()) if jobs else None
 
     def _send(self, batch: Batch) -> Future[Any] | None:
@@ -192,15 +198,19 @@ class Slots:
         """Take the answer of a batch. What its slot is to run next."""
         batch.arrived = self._now()
         try:
-            batch.outcomes, batch.bound = future.result()
+            answer = future.result()
+            if not isinstance(answer, Answer):
+                raise TypeError(f"the executor of a slot gave {answer!r} for the answer of a batch")
+            batch.answer = answer
         except (BrokenExecutor, CancelledError) as error:
-            batch.came = self._came(batch)
+            sent = getattr(error, "may_have_run", True)  # an engine may know better
+            batch.came = self._came(batch) if sent else (0, 0)
             self._lose(batch, error)
             return None
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on
             batch.failed = error
         with self._lock:
-            self.lines.remember(cast("Placed", batch.color), bound=batch.bound)
+            self.lines.remember(cast("Placed", batch.color), bound=batch.answer.bound)
         color = self._next(batch.slot)
         self._hand_back(batch)
         return color
@@ -230,7 +240,7 @@ class Slots:
     def _settle(self, batch: Batch) -> None:
         """The first step of a batch's color after its answer."""
         color: Any = batch.color
-        done = len(batch.outcomes)
+        done = len(batch.answer.kinds)
         again = self.settler.settle(batch)
         if batch.lost is not None:
             if batch.came != (0, 0):
@@ -276,12 +286,22 @@ class Slots:
         else:
             self._move()
 
-    def _replace(self, slot: Slot, batch: Batch) -> None:
+    def _started(self, slot: Slot, starting: Future[Any]) -> None:
+        """A slot that took its time to start can be used, or it cannot start."""
+        error = CancelledError() if starting.cancelled() else starting.exception()
+        if error is None:
+            self._run(slot, self._next(slot))
+        elif not self._ending:
+            log.warning("slot %d does not start: %s", slot.index, error)
+            self._doors.thread(partial(self._replace, slot, None), "colorsched-slot")
+
+    def _replace(self, slot: Slot, batch: Batch | None) -> None:
         """Make a new engine for a slot, and let it go on."""
-        if batch.came == (0, 0):
-            # It died of itself. Perhaps it cannot even start: not so fast.
-            self._doors.parker().park(PAUSES[1])
-        self._hand_back(batch)
+        if batch is not None:
+            if batch.came == (0, 0):
+                # It died of itself. Perhaps it cannot even start: not so fast.
+                self._doors.parker().park(PAUSES[1])
+            self._hand_back(batch)
         # Here, since whoever finds an engine broken may be one of its own threads.
         _shut_down(self._engines[slot])
         why: object = None

@@ -21,7 +21,6 @@ from colorsched.ports import here
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from colorsched.executors.slots.inside import Outcome
     from colorsched.executors.slots.jobs import Batch, Job
     from colorsched.executors.slots.travel import Travel
 
@@ -54,10 +53,17 @@ class Settler:
 
     def settle(self, batch: Batch) -> list[Job]:
         """Tell the outcomes of a batch. The jobs that are to run (again), in order."""
-        lead = batch.lead()
-        for job, outcome in zip(batch.jobs, batch.outcomes, strict=False):
-            self._told(batch, job, outcome, lead)
-        rest = batch.jobs[len(batch.outcomes) :]
+        answer = batch.answer
+        posts = answer.posts
+        for place, (job, kind, data) in enumerate(
+            zip(batch.jobs, answer.kinds, answer.data, strict=False)
+        ):
+            if kind == PLAIN and place not in posts and not isinstance(job.fn, Ticket):
+                if job.future is not None:
+                    self._finish(job, job.future.set_result, data)
+            else:
+                self._told(batch, job, place)
+        rest = batch.jobs[len(answer.kinds) :]
         if batch.lost is not None:
             return self._lost(batch, rest)
         if batch.failed is not None:
@@ -68,22 +74,22 @@ class Settler:
 
     # -- outcomes ---------------------------------------------------------------------------------
 
-    def _told(self, batch: Batch, job: Job, outcome: Outcome, lead: int) -> None:
+    def _told(self, batch: Batch, job: Job, place: int) -> None:
+        answer = batch.answer
+        result = answer.data[place]
+        kind = answer.kinds[place]
         error: BaseException | None = None
-        result: Any = None
         try:
-            if outcome.kind == FAILED:
-                error = self._error(job, outcome)
-            else:
-                result = outcome.data
-                if outcome.kind != PLAIN:
-                    result = self.travel.unpack(result)
+            if kind == FAILED:
+                error = self._error(job, result)
+            elif kind != PLAIN:
+                result = self.travel.unpack(result)
         except BaseException as trouble:  # noqa: BLE001 - whatever unpickling raises is for who waits
             reason = describe(trouble)
             error = CannotTravel(f"the outcome of {job.name} cannot be read here: {reason}")
-        before, here.ticket = here.ticket, self._tell(batch, job, outcome, lead, error)
+        before, here.ticket = here.ticket, self._tell(batch, job, place, error)
         try:
-            for key, call, name in outcome.posts:
+            for key, call, name in answer.posts.get(place, ()):
                 try:
                     self.post(self.travel.unpack(key), call, name)
                 except BaseException as trouble:  # noqa: BLE001 - too late, or no key: see _finish
@@ -95,8 +101,8 @@ class Settler:
         finally:
             here.ticket = before
 
-    def _error(self, job: Job, outcome: Outcome) -> BaseException:
-        packed, text, trace = self.travel.unpack(outcome.data)
+    def _error(self, job: Job, failure: Any) -> BaseException:
+        packed, text, trace = self.travel.unpack(failure)
         if packed is None:
             error: BaseException = CannotTravel(
                 f"{job.name} raised {text}; the error itself cannot be sent back from its slot"
@@ -108,13 +114,15 @@ class Settler:
         return error
 
     def _tell(
-        self, batch: Batch, job: Job, outcome: Outcome, lead: int, error: BaseException | None
+        self, batch: Batch, job: Job, place: int, error: BaseException | None
     ) -> Ticket | None:
         """Tell the observer that it ran. Its ticket, if there is one."""
         ticket = job.fn
         if not isinstance(ticket, Ticket):
             return None
-        ran = Ran(batch.slot.index, outcome.began - lead, outcome.ended - lead)
+        began, ended = batch.answer.times[place : place + 2]
+        lead = batch.lead()
+        ran = Ran(batch.slot.index, began - lead, ended - lead)
         ticket.observer.ran(ticket, ran, error)
         return ticket
 
@@ -149,7 +157,7 @@ class Settler:
             running = f"{jobs[begun - 1].name} in color {color}" if begun > ended else "nothing"
         again: list[Job] = []
         for place, job in enumerate(jobs, start=1):
-            # If anything was begun the slot could start: who stood behind that is not to suffer.
+            # A slot that began something could start: who is behind that is sent again and again.
             job.starts = 0 if begun else job.starts + 1
             if place > begun:
                 keep = job.starts < STARTS
@@ -180,7 +188,7 @@ class Settler:
                 ticket.observer.dropped(ticket, "lost")
             if job.retry is not None and job.retry.dead_letter is not None:
                 try:
-                    fn, args, kwargs, _ = self.travel.unpack(job.call)
+                    fn, args, kwargs, _ = self.travel.unpack_call(job.call)
                     letter = DeadLetter(batch.color.key, fn, args, kwargs, job.losses, error)
                     job.context.run(job.retry.dead_letter, letter)
                 except BaseException as trouble:  # noqa: BLE001 - must not keep others from theirs

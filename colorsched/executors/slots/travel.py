@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import sys
 from functools import partial
+from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from colorsched.errors import CannotTravel
+from colorsched.errors import CannotTravel, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
+
+    Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Context | None]
+    """A function, its arguments, and its context, which only a reference takes along."""
 
 ADVICE = (
     "Define it at the top of a module; or let it travel by value, Runtime(travel='cloudpickle'); "
@@ -32,9 +38,26 @@ class Travel(Protocol):
         """Make a thing of it again. As of ``pack``."""
         ...
 
+    def pack_call(self, call: Call) -> Any:
+        """Make a call ready to travel. As of ``pack``."""
+        ...
+
+    def unpack_call(self, packed: Any) -> Call:
+        """Make a call of it again. As of ``pack``."""
+        ...
+
+    def size(self, packed: Any) -> int:
+        """Of a packed call: about how many bytes."""
+        ...
+
 
 class Pickle:
-    """By the standard library's pickle: functions and classes are found again by their names."""
+    """By the standard library's pickle: functions and classes are found again by their names.
+
+    Most calls are of a function at the top of a module. For those this does what pickle would do,
+    without it: a packed call is the two names and the pickled arguments (empty: none), and any
+    other one is bytes.
+    """
 
     name = "pickle"
 
@@ -44,6 +67,28 @@ class Pickle:
     def unpack(self, packed: bytes) -> Any:
         return pickle.loads(packed)  # noqa: S301 - of our own slots
 
+    def pack_call(self, call: Call) -> Any:
+        fn, args, kwargs, _ = call
+        if type(fn) is FunctionType:
+            module, name = fn.__module__, fn.__qualname__
+            if getattr(sys.modules.get(module), name, None) is fn:
+                return module, name, self.pack((args, kwargs)) if args or kwargs else b""
+        return self.pack((fn, args, kwargs, None))
+
+    def unpack_call(self, packed: Any) -> Call:
+        if isinstance(packed, bytes):
+            call: Call = self.unpack(packed)
+            return call
+        module, name, arguments = packed
+        if module not in sys.modules:
+            import_module(module)
+        fn = getattr(sys.modules[module], name)
+        args, kwargs = self.unpack(arguments) if arguments else ((), {})
+        return fn, args, kwargs, None
+
+    def size(self, packed: Any) -> int:
+        return len(packed if isinstance(packed, bytes) else packed[2])
+
 
 class Cloudpickle(Pickle):
     """By cloudpickle: lambdas, closures and what ``__main__`` defines travel by value."""
@@ -52,17 +97,17 @@ class Cloudpickle(Pickle):
 
     def __init__(self) -> None:
         try:
-            import cloudpickle  # type: ignore[import-not-found,unused-ignore]  # an extra of its own
+            import cloudpickle
         except ModuleNotFoundError as error:
-            raise CannotTravel(
-                "travel='cloudpickle' needs the package cloudpickle: "
-                'pip install "colorsched[cloudpickle]"'
-            ) from error
+            raise MissingExtra("cloudpickle", extra="cloudpickle") from error
         self._dumps = cloudpickle.dumps
 
     def pack(self, thing: Any) -> bytes:
         packed: bytes = self._dumps(thing)
         return packed
+
+    def pack_call(self, call: Call) -> bytes:
+        return self.pack((*call[:3], None))  # by value even what has a name, if the user says so
 
 
 class Reference:
@@ -75,6 +120,15 @@ class Reference:
 
     def unpack(self, packed: Any) -> Any:
         return packed
+
+    def pack_call(self, call: Call) -> Call:
+        return call
+
+    def unpack_call(self, packed: Call) -> Call:
+        return packed
+
+    def size(self, packed: Any) -> int:
+        return 0
 
 
 WAYS: dict[str, Callable[[], Travel]] = {
@@ -89,7 +143,7 @@ def travel_by(name: str) -> Travel:
 
     Raises:
         ValueError: there is none of that name.
-        CannotTravel: it needs a package that is not installed.
+        MissingExtra: it needs a package that is not installed.
 
     """
     make = WAYS.get(name)
@@ -112,7 +166,7 @@ def pack_call(
 
     """
     try:
-        return travel.pack((fn, args, kwargs, context if travel.name == "reference" else None))
+        return travel.pack_call((fn, args, kwargs, context))
     except Exception as error:
         raise CannotTravel(_reason(travel, fn, args, kwargs, error)) from error
 

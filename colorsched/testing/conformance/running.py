@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import Factory, define, field
 
-from colorsched.runtime import current_color
+from colorsched.current import current_color
 from colorsched.testing.conformance.actions import (
     DISPATCH,
     HOLD,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from colorsched.runtime import local
+from colorsched.current import local
 
 #: How often who waits in another process looks whether it may go on.
 LOOK_SECONDS = 0.001

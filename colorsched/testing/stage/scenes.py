@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from colorsched.runtime import Runtime, current_color
+from colorsched.current import current_color
+from colorsched.runtime import Runtime
 from colorsched.testing.stage.actors import Stage
 
 if TYPE_CHECKING:
