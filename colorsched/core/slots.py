@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -126,7 +126,7 @@ class Lines:
         return color
 
     def impatient(self, now: float) -> Iterator[tuple[Slot, Placed]]:
-        """Bound colors that have waited long enough, and the idle slots that are to run them."""
+        """Colors that may move by now, and the idle slots that are to run them."""
         for slot in self.slots:
             if not slot.busy:
                 color = self._steal(slot, now)
@@ -191,8 +191,9 @@ class Lines:
             self._places.pop(color.key, None)
 
     def lost(self, slot: Slot) -> None:
-        """What was in a slot is gone."""
+        """What was in a slot is gone: who waits for it may go elsewhere, see ``impatient``."""
         slot.life += 1
+        slot.line = deque(evolve(waiting, bound=False) for waiting in slot.line)
         slot.forget.clear()
         for key in [key for key, (where, _) in self._places.items() if where is slot]:
             del self._places[key]

@@ -42,6 +42,12 @@ class Tint:
     live: bool = False
 
 
+def place_of(lines: Lines, color: Tint) -> Slot | None:
+    """Where a color has state, as far as the lines know."""
+    place = lines._places.get(color.key)
+    return None if place is None else place[0]
+
+
 def tint(key: str) -> Tint:
     return Tint(key, stable_hash(key))
 
@@ -57,6 +63,8 @@ class World:
     replaced: set[Slot] = Factory(set)
     waits: dict[Tint, int] = Factory(dict)
     """Who waits, and when it came, as a number."""
+    bound: dict[Tint, tuple[Slot, float]] = Factory(dict)
+    """Who waits for its own slot, and since when: never, if it was not idle before."""
     entered: int = 0
 
     def starts(self, slot: Slot, color: Placed) -> None:
@@ -66,6 +74,8 @@ class World:
         assert slot not in self.replaced, "a slot that is being replaced runs something"
         assert color not in self.runs.values(), "a color runs in two slots"
         self.waits.pop(color, None)
+        home, since = self.bound.pop(color, (slot, 0.0))
+        assert home is slot or self.now - since >= PATIENCE, "it moves too early"
         self.runs[slot] = color
         assert color.slot is slot
         assert color.number > 0
@@ -74,6 +84,9 @@ class World:
         slot = self.lines.enter(color, self.now)
         if slot is None:
             self.entered += 1
+            home = place_of(self.lines, color)
+            if home is not None:
+                self.bound[color] = home, float("inf") if color.live else self.now
             self.waits[color] = self.entered
         else:
             self.starts(slot, color)
@@ -95,8 +108,12 @@ class LinesMachine(RuleBasedStateMachine):
         """What the lines have been told of state in slots: by color, where, and its number."""
         self.numbers: dict[int, Hashable] = {}
 
-    @rule(key=st.sampled_from(KEYS), reborn=st.booleans())
-    def enter(self, key: str, reborn: bool) -> None:  # noqa: FBT001 - drawn
+    @rule(keys=st.lists(st.sampled_from(KEYS), min_size=1, unique=True), reborn=st.booleans())
+    def enter(self, keys: list[str], reborn: bool) -> None:  # noqa: FBT001 - drawn
+        for key in keys:
+            self._enter(key, reborn=reborn)
+
+    def _enter(self, key: str, *, reborn: bool) -> None:
         world = self.world
         color = self.colors[key]
         if color in world.runs.values() or color in world.waits:
@@ -127,12 +144,14 @@ class LinesMachine(RuleBasedStateMachine):
         return color
 
     @precondition(lambda self: self.world.runs)
-    @rule(data=st.data(), bound=st.booleans(), live=st.booleans())
-    def answer(self, data: st.DataObject, bound: bool, live: bool) -> None:  # noqa: FBT001 - drawn
+    @rule(data=st.data(), bound=st.booleans(), live=st.booleans(), sent=st.booleans())
+    def answer(self, data: st.DataObject, bound: bool, live: bool, sent: bool) -> None:  # noqa: FBT001 - drawn
         world = self.world
         slot = data.draw(st.sampled_from(sorted(world.runs, key=lambda slot: slot.index)))
         self._end(slot, bound=bound, live=live)
         first = slot.line[0].color if slot.line else None
+        if sent:
+            slot.forget.clear()  # it went along with the batch
         world.next_of(slot)
         self._note_moves()
         if first is not None:
@@ -150,6 +169,10 @@ class LinesMachine(RuleBasedStateMachine):
         self.bound = {key: place for key, place in self.bound.items() if place[0] is not slot}
         assert not slot.forget
         assert slot.life > 0
+        world.bound = {who: place for who, place in world.bound.items() if place[0] is not slot}
+        for other, mover in world.lines.impatient(world.now):
+            world.starts(other, mover)
+        self._note_moves()
 
     @precondition(lambda self: self.world.replaced)
     @rule(data=st.data(), works=st.booleans())
@@ -174,16 +197,14 @@ class LinesMachine(RuleBasedStateMachine):
         for color in colors:
             assert isinstance(color, Tint)
             del world.waits[color]
+            world.bound.pop(color, None)
             world.enter(color)
         self._note_moves()
 
-    @rule(seconds=st.sampled_from([0.0, PATIENCE / 2, PATIENCE, 1.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.world.now += seconds
-
-    @rule()
-    def look(self) -> None:
+    @rule(seconds=st.sampled_from([0.0, PATIENCE / 2, PATIENCE]))
+    def look(self, seconds: float) -> None:
         world = self.world
+        world.now += seconds
         waited = {waiting.color: waiting for slot in world.lines.slots for waiting in slot.line}
         for slot, color in world.lines.impatient(world.now):
             assert waited[color].may_move(world.now), "a bound color moves too early"
@@ -200,12 +221,6 @@ class LinesMachine(RuleBasedStateMachine):
             if place is not None and place[0] is not slot:
                 home, number = self.bound.pop(color.key)
                 assert number in home.forget, "nobody is told to forget the state of who moved"
-
-    @rule(data=st.data())
-    def send(self, data: st.DataObject) -> None:
-        """The manager takes what is to be forgotten along with a batch."""
-        slot = data.draw(st.sampled_from(self.world.lines.slots))
-        slot.forget.clear()
 
     # -- what holds always --------------------------------------------------------------------
 
@@ -367,6 +382,18 @@ def test_what_is_lost_with_a_slot_binds_nobody() -> None:
     assert lines.bound() == 0
     assert lines.slots[0].forget == []
     assert lines.enter(color, 0.0) is lines.slots[1]
+
+
+def test_who_waits_for_a_slot_that_is_lost_has_nothing_to_wait_for() -> None:
+    lines = Lines(2)
+    color = Tint("key", 0)
+    bind(lines, color, lines.slots[0])
+    color.live = True
+    assert lines.enter(Tint("slow", 0), 1.0) is lines.slots[0]
+    assert lines.enter(color, 1.0) is None
+    lines.lost(lines.slots[0])
+    assert list(lines.impatient(1.0)) == [(lines.slots[1], color)]
+    assert lines.slots[0].forget == []
 
 
 def test_who_waits_for_a_slot_that_is_gone_goes_elsewhere() -> None:

@@ -159,6 +159,32 @@ def _at_home(play: Any, index: int) -> int:
     return next(key for key in range(9) if slots[key % len(slots)].index == index)
 
 
+def test_who_has_lost_its_state_waits_for_no_replacement() -> None:
+    gate, maker, other = Gate(), Maker(), DrivenLane()
+
+    def slow() -> DrivenLane:
+        if not maker.first:
+            gate()
+        return maker()
+
+    with driven(slow, other) as play, gate:
+        key = _at_home(play, 0)
+        first = maker.next()
+        bind(play, first, key)
+        lost = play.rt.color(key + 2).submit(int)
+        play.comes(key + 2, waits=False)
+        color: Any = play.rt.color(key)
+        color.live = True  # as if it had had more to run
+        moved = color.submit(remember)
+        play.comes(key, waits=True)
+        first.next().lose((0, 1))
+        gate.reached()
+        other.next().run()
+        assert result(moved) == 1
+        assert isinstance(error(lost), WorkerLost)
+        clear(play, other, key)
+
+
 def test_who_waits_for_a_slot_that_is_not_replaced_goes_elsewhere() -> None:
     given, other = DrivenLane(), DrivenLane()
     with driven(given, other) as play:

@@ -283,6 +283,8 @@ class Slots:
         except RuntimeError as none_left:
             self._hand_back(batch)
             self._do_without(slot, none_left)
+        else:
+            self._move()
 
     def _started(self, slot: Slot, starting: Future[Any]) -> None:
         """A slot that took its time to start can be used, or it cannot start."""
@@ -352,6 +354,11 @@ class Slots:
     def _look(self) -> None:
         with self._lock:
             self._armed = False
+        self._move()
+
+    def _move(self) -> None:
+        """Let idle slots run who may go there by now."""
+        with self._lock:
             found = list(self.lines.impatient(self._doors.clock()))
             arm = self._is_to_be_armed()
         for slot, color in found:
