@@ -58,9 +58,12 @@ def run_child(
     """
     environment = dict(os.environ)
     environment["PYTHONHASHSEED"] = "0"  # stripes by hash(key) fall alike in every run
+    # Also for what a child starts: subinterpreters and processes don't get its ``sys.path``.
+    paths = [str(ROOT), environment.get("PYTHONPATH", "")]
     if os.path.realpath(interpreter.path) != os.path.realpath(sys.executable):
-        environment["PYTHONPATH"] = str(dependencies)
+        paths = [str(ROOT), str(dependencies)]
         environment.pop("VIRTUAL_ENV", None)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     command = [
         interpreter.path,
         "-m",

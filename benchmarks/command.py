@@ -13,10 +13,12 @@ from typing import Any
 
 from benchmarks.machine import (
     FREE_THREADED_VARIABLE,
+    INTERPRETERS_VARIABLE,
     free_threaded,
     machine_line,
     shared_dependencies,
     this_interpreter,
+    with_interpreters,
 )
 from benchmarks.plots import plot_curves
 from benchmarks.servers import raise_descriptor_limit
@@ -33,6 +35,7 @@ GROUPS = {
     "memory": "memory",
     "stress": "stress",
     "model": "model",
+    "slots": "slots",
     "testing": "testing_corpus",
     "testing-peers": "testing_peers",
     "testing-speed": "testing_speed",
@@ -58,6 +61,12 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         help="the free-threaded interpreter for what needs one; otherwise "
         f"${FREE_THREADED_VARIABLE}, this interpreter, or one on PATH",
     )
+    parser.add_argument(
+        "--python314",
+        metavar="PATH",
+        help="the interpreter for slots that are subinterpreters, 3.14 or newer; otherwise "
+        f"${INTERPRETERS_VARIABLE}, this interpreter, or one on PATH",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every single figure there")
     parser.add_argument("--plot", metavar="FILE", help="draw the curves there, with matplotlib")
     chosen = parser.parse_args(words)
@@ -80,16 +89,19 @@ def main(words: list[str] | None = None) -> int:
     raise_descriptor_limit()
     here = this_interpreter()
     free = free_threaded(chosen.python)
+    newer = with_interpreters(chosen.python314)
     begin = time.monotonic()
     print(f"machine: {machine_line()}")
     print(f"interpreter: {here.label}")
     print(f"free-threaded: {free.version + ' at ' + free.path if free else 'none found'}")
+    print(f"subinterpreters: {newer.version + ' at ' + newer.path if newer else 'none found'}")
     print("medians of runs that took turns, each in a fresh process; in brackets the extremes")
     verdicts: list[Verdict] = []
     everything: dict[str, Any] = {
         "machine": machine_line(),
         "interpreter": here.label,
         "free_threaded": free.label if free else None,
+        "interpreters": newer.label if newer else None,
         "quick": chosen.quick,
     }
     with shared_dependencies() as dependencies:
@@ -98,6 +110,7 @@ def main(words: list[str] | None = None) -> int:
             rounds=chosen.rounds or (3 if chosen.quick else 5),
             here=here,
             free_threaded=free,
+            interpreters=newer,
             dependencies=dependencies,
         )
         for name in chosen.groups:

@@ -17,18 +17,22 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: children run there, so that they import this source tree."""
 
 FREE_THREADED_NAMES = ("python3.15t", "python3.14t", "python3.13t", "python3t")
 FREE_THREADED_VARIABLE = "COLORSCHED_FT_PYTHON"
+INTERPRETERS_NAMES = ("python3.15", "python3.14", "python3.15t", "python3.14t")
+INTERPRETERS_VARIABLE = "COLORSCHED_PYTHON314"
 PURE_DEPENDENCIES = ("attr", "attrs", "sortedcontainers")
 """The runtime's dependencies: no compiled code, so another interpreter may import these files."""
 
 _DESCRIBE = (
-    "import json, platform, sys; print(json.dumps({'version': platform.python_version(),"
+    "import concurrent.futures, json, platform, sys; print(json.dumps({"
+    "'version': platform.python_version(),"
+    "'interpreters': hasattr(concurrent.futures, 'InterpreterPoolExecutor'),"
     "'implementation': platform.python_implementation(),"
     "'gil': getattr(sys, '_is_gil_enabled', lambda: True)()}))"
 )
@@ -41,6 +45,8 @@ class Interpreter:
     path: str
     version: str
     gil: bool
+    interpreters: bool
+    """Whether slots can be subinterpreters."""
 
     @property
     def label(self) -> str:
@@ -62,7 +68,9 @@ def describe(path: str) -> Interpreter:
     except (OSError, subprocess.SubprocessError, json.JSONDecodeError) as error:
         raise RuntimeError(f"{path} is no Python that runs here: {error}") from error
     name = f"{facts['implementation']} {facts['version']}"
-    return Interpreter(path=path, version=name, gil=facts["gil"])
+    return Interpreter(
+        path=path, version=name, gil=facts["gil"], interpreters=facts["interpreters"]
+    )
 
 
 def this_interpreter() -> Interpreter:
@@ -85,10 +93,33 @@ def free_threaded(asked: str | None) -> Interpreter | None:
                 "name a free-threaded build"
             )
         return found
+    return _first(FREE_THREADED_NAMES, lambda found: not found.gil)
+
+
+def with_interpreters(asked: str | None) -> Interpreter | None:
+    """The interpreter for slots that are subinterpreters, CPython 3.14 or newer; else as above.
+
+    Raises:
+        RuntimeError: if the one that was asked for does not run, or is older.
+    """
+    named = asked or os.environ.get(INTERPRETERS_VARIABLE)
+    if named:
+        found = describe(named)
+        if not found.interpreters:
+            raise RuntimeError(
+                f"{named} is {found.version}; --python314 and {INTERPRETERS_VARIABLE} "
+                "name CPython 3.14 or newer"
+            )
+        return found
+    return _first(INTERPRETERS_NAMES, lambda found: found.interpreters)
+
+
+def _first(names: Sequence[str], fits: Callable[[Interpreter], bool]) -> Interpreter | None:
+    """This interpreter if it fits, else the first on PATH that does."""
     here = this_interpreter()
-    if not here.gil:
+    if fits(here):
         return here
-    for name in FREE_THREADED_NAMES:
+    for name in names:
         path = shutil.which(name)
         if path is None:
             continue
@@ -96,7 +127,7 @@ def free_threaded(asked: str | None) -> Interpreter | None:
             found = describe(path)
         except RuntimeError:  # a version manager's shim for a version that is not there
             continue
-        if not found.gil:
+        if fits(found):
             return found
     return None
 

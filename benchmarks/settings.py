@@ -22,6 +22,8 @@ class Settings:
     here: Interpreter
     """The interpreter of the harness; most children run on it."""
     free_threaded: Interpreter | None
+    interpreters: Interpreter | None
+    """One that has slots that are subinterpreters."""
     dependencies: Path
     """A folder with the runtime's pure-Python dependencies, for the free-threaded interpreter."""
 
