@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from colorsched.aio.shared import Shared
+    from colorsched.core.handle import Handle
     from colorsched.executors.slots.jobs import Retry
     from colorsched.sources.timers import TimerHandle
 
@@ -28,7 +29,24 @@ Where = Literal["thread", "slot"]
 """Where a callback runs: on a thread of this process, or in a slot."""
 
 
-class Color(ColorQueue, Executor):
+class Place(Executor):
+    """A color, as where plain callbacks run: what ``Color.on`` returns."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def post(self, fn: Callable[..., object], /, *args: Any) -> Handle:
+            """As ``Color.post``."""
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ColorFuture[Any]:
+            """As ``Color.submit``."""
+
+        def dispatch(self, fn: Callable[..., object], /, *args: Any) -> Handle | None:
+            """As ``Color.dispatch``."""
+
+
+class Color(ColorQueue, Place):
     """A promise of order: callbacks posted to one color run one at a time, in the order posted.
 
     ``Runtime.color(key)`` gives the one live color of a key. A color is a
@@ -104,7 +122,7 @@ class Color(ColorQueue, Executor):
             raise
         return future
 
-    def on(self, where: Where, *, retry: Retry | None = None) -> Executor:
+    def on(self, where: Where, *, retry: Retry | None = None) -> Place:
         """This color, for callbacks that are to run elsewhere than they would.
 
         In a runtime with slots (``Runtime(executor=...)``) plain callbacks run in slots, and

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from colorsched.color import Color
+from colorsched.color import Color, Place
 from colorsched.core.policy import stable_hash
 from colorsched.core.slots import BATCH_FIRST
 from colorsched.errors import CannotTravel
@@ -156,7 +155,7 @@ class ObservedSlotColor(_InSlots, ObservedColor):
     __slots__ = ("live", "number", "size", "slot")
 
 
-class OnThread(Executor):
+class OnThread(Place):
     """A color of a runtime with slots, for callbacks that are to run in the parent process.
 
     They share its order: at most one callback of a color runs, wherever that is.

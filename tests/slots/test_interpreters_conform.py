@@ -17,6 +17,7 @@ if sys.version_info >= (3, 14):
         callables = "importable"
         shares_memory = False
         batches = True
+        examples = 20
 
         def make_runtime(self, **options: Any) -> Runtime:
             return Runtime(executor="interpreters", workers=2, **options)

@@ -337,6 +337,20 @@ def test_an_interrupt_of_all_leaves_slots_alone(tmp_path: Path) -> None:
     assert (out, err, process.returncode) == ("True\n", "", 0)
 
 
+def test_ctrl_c_leaves_a_process_alone_that_has_just_been_started() -> None:
+    """Before it can say so itself: a signal that comes while Python starts would end it."""
+    lane = ProcessLane()
+    assert lane.pid is not None
+    os.kill(lane.pid, signal.SIGINT)
+    try:
+        assert lane.submit(pow, 2, 3).result(PATIENCE_SECONDS) == 8
+        # What callbacks start is as if nothing had been: it can be interrupted.
+        blocked = lane.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ())
+        assert signal.SIGINT not in blocked.result(PATIENCE_SECONDS)
+    finally:
+        lane.shutdown()
+
+
 # -- forks ------------------------------------------------------------------------------------
 
 

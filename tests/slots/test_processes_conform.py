@@ -12,6 +12,7 @@ class TestProcesses(conformance.Conformance):
     callables = "importable"
     shares_memory = False
     batches = True
+    examples = 20
 
     def make_runtime(self, **options: Any) -> Runtime:
         return Runtime(executor="processes", workers=2, **options)

@@ -44,6 +44,7 @@ class TestRay(conformance.Conformance):
     callables = "importable"
     shares_memory = False
     batches = True
+    examples = 10
     patience = SECONDS
 
     def make_runtime(self, **options: Any) -> Runtime:

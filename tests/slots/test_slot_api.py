@@ -241,7 +241,7 @@ def test_on_threads_a_color_dispatches_within_a_turn(rt: Runtime) -> None:
     seen: list[str] = []
 
     def outer() -> None:
-        rt.color("other").on("thread").dispatch(seen.append, "inner")  # type: ignore[attr-defined]  # not of every executor
+        rt.color("other").on("thread").dispatch(seen.append, "inner")
         seen.append("outer")
 
     result(rt.color("red").on("thread").submit(outer))

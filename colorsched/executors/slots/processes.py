@@ -82,7 +82,12 @@ class ProcessLane(Executor):
         with _starting:
             if _exit.begun:
                 raise RuntimeError("the interpreter is exiting: no process is started any more")
-            self._process.start()
+            # It is not to be ended by a Ctrl-C before it says that it leaves that to its parent.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self._process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._thread.start()
             _lanes.add(self)
         theirs.close()
@@ -221,6 +226,7 @@ atexit.register(_end_all)
 def serve(pipe: Connection, cell: Any) -> None:
     """What the process does: call after call, until its parent is gone or closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what callbacks start gets it
     # Whatever callbacks start must not keep the pipe: its end tells the parent of ours.
     os.set_inheritable(pipe.fileno(), False)
     os.register_at_fork(after_in_child=pipe.close)

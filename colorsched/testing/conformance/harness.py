@@ -53,6 +53,7 @@ class Harness(ABC):
     forgets: bool = True
     deterministic: bool = False
     batches: bool = False
+    examples: int | None = None
     patience: float = PATIENCE_SECONDS
 
     @abstractmethod
@@ -97,7 +98,10 @@ class Harness(ABC):
         if self.deterministic:
             phases.append(Phase.shrink)
 
+        most = settings.default.max_examples if settings.default else 100
+
         @settings(
+            max_examples=most if self.examples is None else min(self.examples, most),
             phases=phases,
             deadline=None,
             # One error, the simplest: who reads it, or expects it, need not unpack a group.

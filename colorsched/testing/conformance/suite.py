@@ -54,6 +54,7 @@ class Conformance(Reported):
     - ``deterministic``: the same program does the same again, so failures are shrunk.
     - ``batches``: callbacks are sent in batches, and count as started when they are sent; so those
       that one callback cancels may have been started with it.
+    - ``examples``: so many random programs at most, where it takes long to make a runtime.
     - ``patience``: seconds after which what should have happened is taken for lost.
 
     Its tests raise `ContractError`, which names the point of the contract.
