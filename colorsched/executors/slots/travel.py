@@ -195,6 +195,8 @@ def _reason(
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
     """Whether a call of ``fn`` makes a coroutine, as far as can be told beforehand."""
+    if type(fn) is FunctionType and not fn.__dict__:  # the usual one, told without five calls
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     while isinstance(fn, partial):
         fn = fn.func
     return inspect.iscoroutinefunction(fn)
