@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from colorsched.current import current_runtime
+from colorsched.executors.slots.jobs import checked_retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -138,7 +139,7 @@ def colored(
 
     Raises:
         TypeError: what is decorated is not a function, or is a generator function; or it is an
-            ``async def``, and meant for a slot.
+            ``async def``, and meant for a slot. Or ``retry`` is no ``Retry``.
         ValueError: ``where`` is neither; or ``retry`` is given for a thread.
         NoRuntime: when it is called, and no runtime is current.
         NoSlots: when it is called, is meant for a slot, and the runtime has none.
@@ -159,7 +160,7 @@ def colored(
         hash(key)  # an unhashable key is refused here, not at the first call
     if where not in {None, "thread", "slot"}:
         raise ValueError(f"where={where!r}: there are 'thread' and 'slot'")
-    if retry is not None and where == "thread":
+    if checked_retry(retry) is not None and where == "thread":
         raise ValueError("retry is for what is lost with its slot, so where='thread' has none")
 
     def decorate(fn: Callable[..., Any]) -> Colored[Any, Any]:

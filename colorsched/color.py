@@ -134,6 +134,7 @@ class Color(ColorQueue, Place):
         Raises:
             NoSlots: ``"slot"``, and the runtime has none.
             ValueError: ``where`` is neither; or ``retry`` is given for a thread.
+            TypeError: ``retry`` is no ``Retry``.
 
         """
         if where == "slot":

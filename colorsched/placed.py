@@ -9,7 +9,7 @@ from colorsched.color import Color, Place
 from colorsched.core.policy import stable_hash
 from colorsched.core.slots import BATCH_FIRST
 from colorsched.errors import CannotTravel
-from colorsched.executors.slots.jobs import SlotHandle
+from colorsched.executors.slots.jobs import SlotHandle, checked_retry
 from colorsched.executors.slots.travel import is_coroutine_function, name_of, pack_call
 from colorsched.observed import ObservedColor
 
@@ -78,11 +78,11 @@ class _InSlots(Base):
     def on(self, where: Where, *, retry: Retry | None = None) -> Any:
         """This color, for what is to run on a thread of this process, or in a slot."""
         if where == "thread":
-            if retry is not None:
+            if checked_retry(retry) is not None:
                 raise ValueError("retry is for what is lost with its slot: on('slot', retry=...)")
             return OnThread(self)
         if where == "slot":
-            return self if retry is None else OnSlot(self, retry)
+            return OnSlot(self, checked_retry(retry))
         raise ValueError(f"where={where!r}: there are 'thread' and 'slot'")
 
     def _post_to_slot(
@@ -185,9 +185,9 @@ class OnThread(Place):
 
 
 class OnSlot(OnThread):
-    """A color, for callbacks that are run again should they be lost with their slot."""
+    """A color, for callbacks that are to run in a slot: again, should they be lost with it."""
 
-    def __init__(self, color: Any, retry: Retry) -> None:
+    def __init__(self, color: Any, retry: Retry | None) -> None:
         super().__init__(color)
         self._retry = retry
 

@@ -86,6 +86,10 @@ def unpicklable() -> Any:
     return lambda: None
 
 
+def generate() -> Any:
+    return (number for number in range(3))
+
+
 class StubbornError(Exception):
     """An error that can be pickled, and not made again."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from colorsched.aio.future import PART_OF, Part
@@ -67,7 +68,8 @@ def run_job(
         # As concurrent.futures does: the traceback refers to this frame, the frame to the future.
         del future
         return
-    if asyncio.iscoroutine(result):
+    # To asyncio a generator is a coroutine, before CPython 3.12.
+    if asyncio.iscoroutine(result) and not isinstance(result, GeneratorType):
         start_holding(future, result, loop_of, context)
     else:
         future.set_result(result)

@@ -15,6 +15,7 @@ from colorsched.aio.future import ColorFuture
 from colorsched.aio.tasks import Bond, is_async
 from colorsched.color import Color
 from colorsched.errors import RuntimeShutdown
+from colorsched.executors.slots.jobs import checked_retry
 from colorsched.observed import ObservedColor, ObservedFuture
 from colorsched.ports import Doors, here
 from colorsched.runtime import Runtime
@@ -283,6 +284,7 @@ class _Points:
     def on(self, where: Where, *, retry: Retry | None = None) -> Any:
         """As of ``Color``; but there is one place only."""
         if where == "slot":
+            checked_retry(retry)
             return self
         return super().on(where, retry=retry)  # type: ignore[misc]  # a mixin before Color
 

@@ -221,6 +221,11 @@ def test_what_returns_a_coroutine_holds_too(rt: Runtime) -> None:
     assert story == ["one begins", "one ends", "two begins", "two ends"]
 
 
+def test_a_generator_is_a_result_like_any_other(rt: Runtime) -> None:
+    future = rt.color("red").submit(lambda: (number for number in range(3)))
+    assert list(future.result(PATIENCE_SECONDS)) == [0, 1, 2]
+
+
 def test_networks_and_timers_work_during_a_hold(rt: Runtime) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.readline())

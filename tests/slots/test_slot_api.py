@@ -78,11 +78,16 @@ _no_lane: Any = object
             ValueError,
             "address='auto' is for executor='ray'",
         ),
-        ({"address": "auto"}, ValueError, "address='auto' is for slots: give executor='processes'"),
+        ({"address": "auto"}, ValueError, "is for executor='ray', not for 'threads'"),
+        (
+            {"executor": "processes", "travel": "reference"},
+            ValueError,
+            r"travel='reference' is for slots\(\[...\]\) in this process, not for executor='proc",
+        ),
         ({"travel": "pickle"}, ValueError, "travel='pickle' is for slots"),
         ({"retry": Retry()}, ValueError, r"retry=Retry\(times=3, dead_letter=None\) is for slots"),
         ({"executor": "processes", "travel": "mail"}, ValueError, "travel='mail': there are"),
-        ({"executor": "processes", "retry": 3}, TypeError, "retry must be a Retry, not 3"),
+        ({"executor": "processes", "retry": 3}, TypeError, "retry must be a Retry, as .*, not 3"),
         ({"executor": "processes", "workers": 0}, ValueError, "workers must be at least 1, not 0"),
         ({"executor": "processes", "workers": 1.5}, TypeError, "workers must be a whole number"),
         ({"executor": "processes", "max_workers": 0}, ValueError, "max_workers must be at least 1"),
@@ -101,6 +106,11 @@ _no_lane: Any = object
             TypeError,
             "a slot must be a concurrent.futures.Executor, not",
         ),
+        (
+            {"executor": slots([lambda: ThreadPoolExecutor(2)])},
+            ValueError,
+            "a slot has one lane, and .* has 2: order would be",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: Any, error: type[Exception], words: str) -> None:
@@ -114,6 +124,7 @@ def test_what_makes_no_sense_is_refused(options: Any, error: type[Exception], wo
         ([], ValueError, "at least one executor"),
         ([ThreadPoolExecutor(2)], ValueError, "a slot has one lane, and .* has 2: order would be"),
         ([3], TypeError, "takes executors, and functions that make one, not 3"),
+        (ThreadPoolExecutor(1), TypeError, r"slots\(\) takes a list, as slots\(\[...\]\), not <"),
     ],
 )
 def test_slots_that_make_no_sense_are_refused(
@@ -263,6 +274,12 @@ def test_where_that_makes_no_sense_is_refused(rt: Runtime) -> None:
         color.on("moon")
     with pytest.raises(ValueError, match=r"retry is for what is lost with its slot: on\('slot'"):
         color.on("thread", retry=Retry())
+    for where in ("thread", "slot"):
+        with pytest.raises(TypeError, match="retry must be a Retry, as "):
+            color.on(where, retry=3)
+    retry: Any = 3
+    with pytest.raises(TypeError, match="retry must be a Retry, as "):
+        colored("red", retry=retry)
 
 
 def test_a_runtime_without_slots_says_so() -> None:
@@ -309,6 +326,8 @@ def test_async_functions_go_to_no_slot(rt: Runtime) -> None:
             color.post(fn)
         with pytest.raises(CannotTravel, match="coroutines stay in the parent process"):
             color.on("slot", retry=Retry()).submit(fn)
+        with pytest.raises(CannotTravel, match="coroutines stay in the parent process"):
+            color.on("slot").submit(fn)
         assert result(color.submit(fn)) == "ran"
 
 
@@ -316,6 +335,10 @@ def test_results_that_cannot_travel_are_told_by_the_future(far: Runtime) -> None
     error = far.color("red").submit(there.unpicklable).exception(PATIENCE_SECONDS)
     assert isinstance(error, CannotTravel)
     assert "the result of unpicklable" in str(error)
+    error = far.color("red").submit(there.generate).exception(PATIENCE_SECONDS)
+    assert isinstance(error, CannotTravel)
+    assert "of type generator" in str(error)
+    assert "coroutine" not in str(error)
     error = far.color("red").submit(there.stubborn).exception(PATIENCE_SECONDS)
     assert isinstance(error, CannotTravel)
     assert "stubborn raised StubbornError: 1, 2" in str(error)

@@ -10,7 +10,7 @@ from colorsched.testing import conformance
 
 
 class TestThreadsAsSlots(conformance.Conformance):
-    """Everything the suite has, on two slots in this process."""
+    """Everything the suite has, on four slots in this process."""
 
     batches = True
 

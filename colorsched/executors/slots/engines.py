@@ -59,7 +59,7 @@ class MadeLanes:
         lanes: list[Executor] = []
         try:
             for make in self._makers:
-                lanes.append(_checked(make()))  # noqa: PERF401 - those made before one fails are to be ended
+                lanes.append(_made(make))  # noqa: PERF401 - those made before one fails are to be ended
         except BaseException:
             for lane in lanes:
                 lane.shutdown(wait=False)
@@ -70,7 +70,7 @@ class MadeLanes:
         return None
 
     def replace(self, index: int) -> Executor | None:
-        return _checked(self._makers[index]())
+        return _made(self._makers[index])
 
     def came(self, lane: Executor) -> tuple[int, int] | None:
         came: Callable[[], tuple[int, int]] | None = getattr(lane, "came", None)
@@ -95,24 +95,36 @@ class GivenLanes(MadeLanes):
         return None if isinstance(self._given[index], Executor) else super().replace(index)
 
 
+def _made(make: MakesLane) -> Executor:
+    lane = make()
+    try:
+        return _checked(lane)
+    except ValueError:
+        lane.shutdown(wait=False)
+        raise
+
+
 def _checked(lane: object) -> Executor:
     if not isinstance(lane, Executor):
         raise TypeError(f"a slot must be a concurrent.futures.Executor, not {lane!r}")
+    width = getattr(lane, "_max_workers", 1)  # as of concurrent.futures' own pools
+    if width != 1:
+        raise ValueError(
+            f"a slot has one lane, and {lane!r} has {width}: order would be lost. "
+            "Give several executors with max_workers=1."
+        )
     return lane
 
 
 def _lanes(given: Iterable[Executor | MakesLane]) -> tuple[Executor | MakesLane, ...]:
+    if isinstance(given, Executor):
+        raise TypeError(f"slots() takes a list, as slots([...]), not {given!r}")
     lanes = tuple(given)
     if not lanes:
         raise ValueError("slots() needs at least one executor, or a function that makes one")
     for lane in lanes:
         if isinstance(lane, Executor):
-            width = getattr(lane, "_max_workers", 1)  # as of concurrent.futures' own pools
-            if width != 1:
-                raise ValueError(
-                    f"a slot has one lane, and {lane!r} has {width}: order would be lost. "
-                    "Give several executors with max_workers=1."
-                )
+            _checked(lane)
         elif not callable(lane):
             raise TypeError(f"slots() takes executors, and functions that make one, not {lane!r}")
     return lanes

@@ -12,6 +12,7 @@ import time
 import traceback
 from contextvars import Context
 from functools import lru_cache
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from colorsched.errors import CannotTravel, NotInSlots
@@ -153,6 +154,9 @@ class SlotRuntime:
     def __getattr__(self, name: str) -> NoReturn:
         _refuse(name)
 
+    def __repr__(self) -> str:
+        return "<Runtime, seen in a slot>"
+
 
 class SlotSideColor:
     """A color as a callback in a slot sees it."""
@@ -246,7 +250,8 @@ def _run(travel: Travel, call: Any) -> tuple[int, Any]:
     except BaseException as error:  # noqa: BLE001 - whatever unpickling raises is for the poster
         reason = CannotTravel(
             f"a callback could not be loaded in its slot: {describe(error)}. What it is made of "
-            "must be importable there, by the same names."
+            "must be importable there, by the same names; what is defined below "
+            "`if __name__ == '__main__':` is not."
         )
         return FAILED, pack_failure(travel, reason, error)
     try:
@@ -256,7 +261,8 @@ def _run(travel: Travel, call: Any) -> tuple[int, Any]:
     if type(result) in SMALL:
         return PLAIN, result
     try:
-        if asyncio.iscoroutine(result):
+        # To asyncio a generator is a coroutine, before CPython 3.12.
+        if asyncio.iscoroutine(result) and not isinstance(result, GeneratorType):
             result.close()
             raise TypeError("a coroutine; coroutines stay in the parent process")
         return PACKED, travel.pack(result)

@@ -58,6 +58,18 @@ class Retry:
     dead_letter: Callable[[DeadLetter], object] | None = field(default=None, validator=_callable)
 
 
+def checked_retry(retry: object) -> Retry | None:
+    """What was given as ``retry=``.
+
+    Raises:
+        TypeError: it is no ``Retry``.
+
+    """
+    if retry is not None and not isinstance(retry, Retry):
+        raise TypeError(f"retry must be a Retry, as retry=Retry(3), not {retry!r}")
+    return retry
+
+
 @frozen
 class DeadLetter:
     """A callback that was given up, since its slot died each time that it ran."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from colorsched.executors.slots.engines import GivenLanes, slots, usable_cores
-from colorsched.executors.slots.jobs import Retry
+from colorsched.executors.slots.jobs import checked_retry
 from colorsched.executors.slots.travel import travel_by
 
 if TYPE_CHECKING:
     from colorsched.executors.slots.engines import Engine
+    from colorsched.executors.slots.jobs import Retry
     from colorsched.executors.slots.travel import Travel
 
 
@@ -41,14 +42,18 @@ def placing_for(
 
     """
     if executor == "threads":
-        for name, value in (("address", address), ("travel", travel), ("retry", retry)):
+        _no_address(address, executor)
+        for name, value in (("travel", travel), ("retry", retry)):
             if value is not None:
                 raise ValueError(
                     f"{name}={value!r} is for slots: give executor='processes', or another one"
                 )
         return None
-    if retry is not None and not isinstance(retry, Retry):
-        raise TypeError(f"retry must be a Retry, not {retry!r}")
+    checked_retry(retry)
+    if travel == "reference" and not isinstance(executor, slots):
+        raise ValueError(
+            f"travel='reference' is for slots([...]) in this process, not for executor={executor!r}"
+        )
     engine = engine_for(executor, count, address)
     return Placing(engine, travel_by(engine.travel if travel is None else travel), retry)
 

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Context | None]
     """A function, its arguments, and its context, which only a reference takes along."""
 
-ADVICE = (
+#: What to do about a thing that is found by its name, and not there.
+DEFINE = (
     "Define it at the top of a module; or let it travel by value, Runtime(travel='cloudpickle'); "
     "or run it in this process, color.on('thread')."
 )
+#: And about one that cannot be pickled at all, however it travels.
+REPLACE = "Send what can be pickled in its place; or run it in this process, color.on('thread')."
 
 
 class Travel(Protocol):
@@ -189,8 +192,9 @@ def _reason(
         try:
             travel.pack(thing)
         except Exception as culprit:  # noqa: BLE001 - whatever the thing raises is the reason
-            return f"{what}: {describe(culprit)}. {ADVICE}"
-    return f"a call of {name} cannot be sent to a slot: {describe(error)}. {ADVICE}"
+            advice = DEFINE if callable(thing) else REPLACE
+            return f"{what}: {describe(culprit)}. {advice}"
+    return f"a call of {name} cannot be sent to a slot: {describe(error)}. {REPLACE}"
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
