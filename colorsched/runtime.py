@@ -128,9 +128,9 @@ class Runtime:
         doors: Doors | None = None,
     ) -> None:
         wanted = None if workers is None else _whole("workers", workers)
-        placing = placing_for(executor, wanted, address=address, travel=travel, retry=retry)
         # With slots ``workers`` counts these, and the threads beside them are as many as fit.
-        count = wanted if wanted is not None and placing is None else default_workers()
+        on_threads = executor == "threads"
+        count = wanted if wanted is not None and on_threads else default_workers()
         most = _whole("max_workers", max_workers) if max_workers is not None else count + SPARES
         if most < count:
             raise ValueError(
@@ -139,6 +139,8 @@ class Runtime:
             )
         if exception_handler is not None and not callable(exception_handler):
             raise TypeError(f"exception_handler must be callable, not {exception_handler!r}")
+        # Last, since it may join a cluster: that is not to be left over if an option is refused.
+        placing = placing_for(executor, wanted, address=address, travel=travel, retry=retry)
         doors = Doors(poller=open_poller) if doors is None else doors
         self._doors = doors
         self._placing = placing

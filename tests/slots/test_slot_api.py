@@ -29,6 +29,7 @@ from colorsched import (
     slots,
 )
 from colorsched.errors import NoSlots
+from colorsched.executors.slots import ray
 from colorsched.runtime import enter, leave
 from colorsched.testing.conforms import conforms
 from colorsched.testing.trace import Recorder
@@ -116,6 +117,17 @@ _no_lane: Any = object
 def test_what_makes_no_sense_is_refused(options: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         Runtime(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"travel": "mail"}, {"retry": 3}, {"max_workers": 0}, {"exception_handler": 3}]
+)
+def test_no_cluster_is_joined_for_what_makes_no_sense(
+    options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "ray_engine", None)  # to call it is another TypeError
+    with pytest.raises((ValueError, TypeError), match=next(iter(options))):
+        Runtime(executor="ray", **options)
 
 
 @pytest.mark.parametrize(

@@ -187,9 +187,9 @@ def _refuse(name: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(name)
     raise NotInSlots(
-        f"{name} is not there in a slot, where callbacks can only post(). What waits, as submit() "
-        "and coroutines do, and timers, descriptors and signals are the parent process's: do it "
-        "there (where='thread'), or return what is to be done next."
+        f"{name} is not there in a slot, where callbacks can only post(). What waits, as submit(), "
+        "colored functions (call fn.now()) and coroutines do, and timers, descriptors and signals "
+        "are the parent process's: do it there (where='thread'), or return what is to be done next."
     )
 
 

@@ -54,8 +54,9 @@ def placing_for(
         raise ValueError(
             f"travel='reference' is for slots([...]) in this process, not for executor={executor!r}"
         )
+    way = None if travel is None else travel_by(travel)
     engine = engine_for(executor, count, address)
-    return Placing(engine, travel_by(engine.travel if travel is None else travel), retry)
+    return Placing(engine, travel_by(engine.travel) if way is None else way, retry)
 
 
 def engine_for(executor: str | slots, count: int | None, address: str | None) -> Engine:
