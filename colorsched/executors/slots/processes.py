@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import BrokenExecutor, Executor, Future
-from multiprocessing import process
+from multiprocessing import process, resource_tracker
 from multiprocessing import util as _util  # noqa: F401 - its exit handler is to run after ours
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -62,8 +62,8 @@ class ProcessLane(Executor):
     """An executor with one process, which runs one call after the other.
 
     The process is started by ``spawn``: nothing is inherited but the main module, as with
-    ``multiprocessing``. It leaves Ctrl-C to the parent, and ends when the parent does, however that
-    happens.
+    ``multiprocessing``. It leaves Ctrl-C to the parent, and ends after the call that it runs when
+    the parent has ended, however that happens.
     """
 
     def __init__(self) -> None:
@@ -82,6 +82,8 @@ class ProcessLane(Executor):
         with _starting:
             if _exit.begun:
                 raise RuntimeError("the interpreter is exiting: no process is started any more")
+            # Else the first start does that, and unblocks SIGINT again when it is done.
+            resource_tracker.ensure_running()
             # It is not to be ended by a Ctrl-C before it says that it leaves that to its parent.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
@@ -131,7 +133,7 @@ class ProcessLane(Executor):
             try:
                 self._pipe.send_bytes(call)
                 answer = self._pipe.recv_bytes()
-            except (EOFError, OSError):
+            except Exception:  # noqa: BLE001 - its end; or no memory for the answer: it is of no use then
                 with self._lock:
                     self._await_end()
                     self._broken = self._end()
