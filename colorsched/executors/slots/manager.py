@@ -151,7 +151,7 @@ class Slots:
         color: Any = batch.color
         slot = batch.slot
         with self._lock:
-            forget, slot.forget = slot.forget, []
+            batch.forget, slot.forget = slot.forget, []
             self.batches += 1
             engine = self._engines[slot]
         order = Order(
@@ -159,7 +159,7 @@ class Slots:
             number=color.number,
             key=self._pack_key(color.key),
             calls=[job.call for job in batch.jobs],
-            forget=forget,
+            forget=batch.forget,
             default=self._default,
             travel=self.settler.travel.name,
             seconds=BATCH_SECONDS,
@@ -209,11 +209,15 @@ class Slots:
             return None
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on
             batch.failed = error
+        color = cast("Placed", batch.color)
         with self._lock:
-            self.lines.remember(cast("Placed", batch.color), bound=batch.answer.bound)
-        color = self._next(batch.slot)
+            if batch.failed is None:
+                self.lines.remember(color, bound=batch.answer.bound)
+            else:
+                self.lines.unsure(color, batch.forget)
+        following = self._next(batch.slot)
         self._hand_back(batch)
-        return color
+        return following
 
     def _next(self, slot: Slot) -> ColorQueue | None:
         with self._lock:
@@ -278,13 +282,8 @@ class Slots:
             self._hand_back(batch)
             return
         log.warning("slot %d is lost: %s", slot.index, batch.lost)
-        try:
-            self._doors.thread(partial(self._replace, slot, batch), "colorsched-slot")
-        except RuntimeError as none_left:
-            self._hand_back(batch)
-            self._do_without(slot, none_left)
-        else:
-            self._move()
+        self._begin_to_replace(slot, batch)
+        self._move()
 
     def _started(self, slot: Slot, starting: Future[Any]) -> None:
         """A slot that took its time to start can be used, or it cannot start."""
@@ -293,7 +292,15 @@ class Slots:
             self._run(slot, self._next(slot))
         elif not self._ending:
             log.warning("slot %d does not start: %s", slot.index, error)
-            self._doors.thread(partial(self._replace, slot, None), "colorsched-slot")
+            self._begin_to_replace(slot, None)
+
+    def _begin_to_replace(self, slot: Slot, batch: Batch | None) -> None:
+        try:
+            self._doors.thread(partial(self._replace, slot, batch), "colorsched-slot")
+        except RuntimeError as none_left:
+            if batch is not None:
+                self._hand_back(batch)
+            self._do_without(slot, none_left)
 
     def _replace(self, slot: Slot, batch: Batch | None) -> None:
         """Make a new engine for a slot, and let it go on."""
