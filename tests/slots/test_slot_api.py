@@ -29,6 +29,7 @@ from colorsched import (
     slots,
 )
 from colorsched.errors import NoSlots
+from colorsched.ports import here
 from colorsched.runtime import enter, leave
 from colorsched.testing.conforms import conforms
 from colorsched.testing.trace import Recorder
@@ -247,6 +248,21 @@ def test_on_threads_a_color_dispatches_within_a_turn(rt: Runtime) -> None:
     result(rt.color("red").on("thread").submit(outer))
     assert rt.drain(PATIENCE_SECONDS)
     assert seen == ["inner", "outer"]
+
+
+def test_on_threads_a_color_that_cannot_run_at_once_is_posted_to_a_thread(rt: Runtime) -> None:
+    """Not to a slot, for which it was not meant, and where it may be unable to go."""
+    seen: list[object] = []
+    place = rt.color("red").on("thread")
+    place.dispatch(lambda: seen.append(here.slot))
+
+    def inside() -> None:
+        place.dispatch(lambda: seen.append(here.slot))
+        seen.append("first")
+
+    result(place.submit(inside))
+    assert rt.drain(PATIENCE_SECONDS)
+    assert seen == [None, "first", None]
 
 
 @pytest.mark.parametrize("where", ["thread", "slot"])
