@@ -29,8 +29,11 @@ from colorsched import (
     slots,
 )
 from colorsched.errors import NoSlots
-from colorsched.ports import here
+from colorsched.executors.slots import placing
+from colorsched.executors.slots.engines import GivenLanes
+from colorsched.ports import Doors, here
 from colorsched.runtime import enter, leave
+from colorsched.sources.poller import open_poller
 from colorsched.testing.conforms import conforms
 from colorsched.testing.trace import Recorder
 from support import PATIENCE_SECONDS, Gate
@@ -150,6 +153,54 @@ def test_lanes_made_before_one_that_fails_are_ended() -> None:
         Runtime(executor=slots([lambda: first, fail]))
     with pytest.raises(RuntimeError):
         first.submit(int)
+
+
+def test_nothing_is_left_open_by_a_runtime_without_its_slots() -> None:
+    pollers: list[Any] = []
+
+    def poller() -> Any:
+        pollers.append(open_poller())
+        return pollers[-1]
+
+    def fail() -> ThreadPoolExecutor:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        Runtime(executor=slots([fail]), doors=Doors(poller=poller))
+    with pytest.raises((OSError, ValueError)):
+        pollers[0].wait(0)
+
+
+class Engine(GivenLanes):
+    """Tells whether what all its slots share was given back."""
+
+    def __init__(self) -> None:
+        super().__init__([ThreadPoolExecutor(1)])
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_engine_is_given_back_if_there_is_no_such_travel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine()
+    monkeypatch.setattr(placing, "engine_for", lambda *_: engine)
+    with pytest.raises(ValueError, match="travel='mail'"):
+        Runtime(executor="processes", travel="mail")
+    assert engine.closed
+
+
+@pytest.mark.parametrize("options", [{"max_workers": 0}, {"exception_handler": "mail"}])
+def test_no_engine_is_made_for_what_is_refused(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(placing, "engine_for", lambda *_: made.append(Engine()))
+    with pytest.raises((TypeError, ValueError), match=r"max_workers|exception_handler"):
+        Runtime(executor="processes", **options)
+    assert made == []
 
 
 def test_it_shows_its_slots(rt: Runtime) -> None:
@@ -513,6 +564,12 @@ def test_a_held_color_that_awaits_its_own_slot_is_a_deadlock(rt: Runtime) -> Non
 
     with pytest.raises(ColorDeadlock, match="'red' -> 'red'"):
         result(rt.color("red").submit(holds))
+
+
+@pytest.mark.parametrize("name", ["drain", "shutdown"])
+def test_a_callback_in_a_slot_of_this_process_cannot_wait_for_all(rt: Runtime, name: str) -> None:
+    with pytest.raises(ColorDeadlock, match="'red' -> 'red'"):
+        result(rt.color("red").submit(getattr(rt, name)))
 
 
 def test_a_callback_that_waits_for_its_own_slot_is_a_deadlock(rt: Runtime) -> None:

@@ -16,6 +16,7 @@ from colorsched.core.slots import BATCH_BYTES, BATCH_SECONDS, PATIENCE, Lines, n
 from colorsched.errors import InternalError, WorkerLost
 from colorsched.executors.slots.inside import Answer, Order, drop_state, run_batch
 from colorsched.executors.slots.jobs import Again, Batch, SlotHandle
+from colorsched.ports import here
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -374,6 +375,10 @@ class Slots:
             self._arm()
 
     # -- the end ----------------------------------------------------------------------------------
+
+    def is_inside(self) -> bool:
+        """Whether the caller is a callback in one of these slots, which may be in this process."""
+        return here.slot is not None and here.slot.runtime_name() == self._name
 
     def end(self, *, wait: bool = True) -> None:
         """End all engines, when nothing is under way any more."""

@@ -50,7 +50,11 @@ def placing_for(
     if retry is not None and not isinstance(retry, Retry):
         raise TypeError(f"retry must be a Retry, not {retry!r}")
     engine = engine_for(executor, count, address)
-    return Placing(engine, travel_by(engine.travel if travel is None else travel), retry)
+    try:
+        return Placing(engine, travel_by(engine.travel if travel is None else travel), retry)
+    except BaseException:
+        engine.close()
+        raise
 
 
 def engine_for(executor: str | slots, count: int | None, address: str | None) -> Engine:
