@@ -626,6 +626,18 @@ def test_an_engine_that_takes_nothing_is_lost(error: BaseException) -> None:
         assert result(future) == 8
 
 
+def test_a_key_that_would_exit_when_it_is_pickled_loses_no_color() -> None:
+    class Odd:
+        def __reduce__(self) -> Any:
+            raise SystemExit("odd")
+
+    lane = DrivenLane()
+    with driven(lane, travel="pickle") as play:
+        future = play.rt.color(Odd()).submit(pow, 2, 3)
+        lane.next().run()
+        assert result(future) == 8
+
+
 def test_an_engine_that_returns_no_future_is_lost() -> None:
     class Odd(DrivenLane):
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:

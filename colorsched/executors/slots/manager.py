@@ -180,7 +180,7 @@ class Slots:
     def _pack_key(self, key: Hashable) -> Any:
         try:
             return self.settler.travel.pack(key)
-        except Exception:  # noqa: BLE001 - whatever pickling raises; who asks for it there is told
+        except BaseException:  # noqa: BLE001 - whatever pickling raises; who asks for it there is told
             return None
 
     def _now(self) -> int:
