@@ -8,6 +8,8 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
@@ -402,6 +404,44 @@ def test_the_first_process_of_a_program_is_left_alone_too(tmp_path: Path) -> Non
 
 
 # -- forks ------------------------------------------------------------------------------------
+
+
+def test_a_child_forked_while_a_process_starts_holds_no_pipe_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the death of that process would end no wait, as long as the child goes on."""
+    reader, writer = os.pipe()
+    children: list[int] = []
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(int(PATIENCE_SECONDS))  # a child that hangs is killed
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        children.append(child)
+
+    forking = threading.Thread(target=fork)
+    start = SpawnProcess.start
+
+    def started(process: SpawnProcess) -> None:
+        start(process)
+        forking.start()
+        forking.join(0.1)  # it is to wait until the start is over, and it is here no more
+
+    monkeypatch.setattr(SpawnProcess, "start", started)
+    try:
+        lane = ProcessLane()
+        forking.join(PATIENCE_SECONDS)
+        with pytest.raises(LaneLost):
+            lane.submit(there.die).result(PATIENCE_SECONDS)
+        lane.shutdown()
+    finally:
+        os.close(writer)
+        os.close(reader)
+        for child in children:
+            os.waitpid(child, 0)
 
 
 def test_a_forked_child_learns_whose_the_slots_are_and_holds_nothing_up() -> None:
