@@ -42,6 +42,7 @@ class Reported(Harness):
         """Each color's callbacks ran alone, in the order submitted."""
         for key, of_key in futures.items():
             turns: dict[Any, count[int]] = defaultdict(count)
+            ended: dict[str, float] = {}
             for future in of_key:
                 if not future.done():
                     raise ContractError(Point.NOTHING_LOST, f"a callback of {key!r} has no outcome")
@@ -54,6 +55,12 @@ class Reported(Harness):
                     raise ContractError(
                         Point.FIFO, f"{seen.number} of {key!r} did not run in its order: {seen}"
                     )
+                if seen.began < ended.get(seen.machine, seen.began):
+                    raise ContractError(
+                        Point.SERIAL,
+                        f"{seen.number} of {key!r} began before the last one had ended: {seen}",
+                    )
+                ended[seen.machine] = seen.ended
 
     def test_1_and_2_by_results(self) -> None:
         """Callbacks of a color run one at a time, in order, wherever that is."""
