@@ -166,7 +166,8 @@ class OnThread(Place):
 
     def post(self, fn: Callable[..., object], /, *args: Any) -> Handle:
         """As ``Color.post``."""
-        return Color.post(self.color, fn, *args)
+        handle: Handle = self.color._post_here(fn, *args)
+        return handle
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ColorFuture[Any]:
         """As ``Color.submit``."""

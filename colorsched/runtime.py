@@ -129,8 +129,7 @@ class Runtime:
     ) -> None:
         wanted = None if workers is None else _whole("workers", workers)
         # With slots ``workers`` counts these, and the threads beside them are as many as fit.
-        on_threads = executor == "threads"
-        count = wanted if wanted is not None and on_threads else default_workers()
+        count = wanted if wanted is not None and executor == "threads" else default_workers()
         most = _whole("max_workers", max_workers) if max_workers is not None else count + SPARES
         if most < count:
             raise ValueError(
@@ -154,8 +153,13 @@ class Runtime:
         self._scheduler = Scheduler(doors, self._color_type(), self._failed)
         self._scheduler.shared = self._shared
         self._scheduler.runtime = weakref.ref(self)
-        self._slots = None if placing is None else self._make_slots(placing)
+        self._slots: Slots | None = None
         if placing is not None:
+            try:
+                self._slots = self._make_slots(placing)
+            except BaseException:
+                self._hub.close()
+                raise
             # To be called before what engines have registered when they were first used: they end
             # processes that run something still, and those are not to be replaced.
             atexit.unregister(_at_exit)
@@ -365,11 +369,16 @@ class Runtime:
     def _refuse_inside(self, what: str) -> None:
         lane = here.lane
         if lane is not None and lane.scheduler is self._scheduler and lane.color is not None:
-            raise ColorDeadlock(
-                [lane.color.key, lane.color.key],
-                f"{what}() waits for every callback to end, so it cannot be called inside one; "
-                "call it from another thread.",
-            )
+            key = lane.color.key
+        elif self._slots is not None and self._slots.is_inside():
+            key = here.slot.color.key
+        else:
+            return
+        raise ColorDeadlock(
+            [key, key],
+            f"{what}() waits for every callback to end, so it cannot be called inside one; "
+            "call it from another thread.",
+        )
 
     # -- the end --------------------------------------------------------------------------------
 

@@ -99,6 +99,9 @@ class ColorQueue:
             self._scheduler.ready(self)
         return handle
 
+    #: ``post``, for what is to run on a thread of this process: colors with slots replace ``post``.
+    _post_here = post
+
     def post_handle(self, handle: Handle) -> None:
         """Post a handle made elsewhere (a timer, a descriptor, a future's work)."""
         self._inbox.append(handle)
@@ -139,12 +142,12 @@ class ColorQueue:
             or not self._token
             or not self.claim()
         ):
-            return self.post(fn, *args)
+            return self._post_here(fn, *args)
         # The color is ours. A callback that was already appended must run first: its poster
         # found, or will find, no token, so we put the color among the ready in its stead.
         if self._queue or self._aside is not None:
             try:
-                return self.post(fn, *args)
+                return self._post_here(fn, *args)
             finally:
                 self._scheduler.ready(self)
         self._run_inside(lane, fn, args)

@@ -190,6 +190,16 @@ class Lines:
         else:
             self._places.pop(color.key, None)
 
+    def unsure(self, color: Placed, forgets: list[int]) -> None:
+        """After a batch with no answer: what its color has in its slot is dropped before the next.
+
+        Else it might find old state there, when it has been elsewhere meanwhile. ``forgets``: what
+        the batch was to drop, and perhaps has not.
+        """
+        assert color.slot is not None
+        color.slot.forget += [*forgets, color.number]
+        self._places.pop(color.key, None)
+
     def lost(self, slot: Slot) -> None:
         """What was in a slot is gone: who waits for it may go elsewhere, see ``impatient``."""
         slot.life += 1

@@ -300,6 +300,8 @@ class _Points:
             main.point()
         return handle
 
+    _post_here = post
+
     def post_handle(self, handle: Handle) -> None:
         main = self._point()
         super().post_handle(handle)  # type: ignore[misc]  # a mixin before Color

@@ -183,6 +183,25 @@ def test_what_a_callback_has_posted_when_it_fails_is_posted() -> None:
     assert len(outcome.posts) == 1
 
 
+def test_what_is_kept_from_one_batch_posts_with_the_next() -> None:
+    kept: list[Any] = []
+    run_batch(order(lambda: kept.extend((current_runtime(), current_color()))))
+    (outcome,) = rows(run_batch(order(lambda: [each.post(int) for each in kept])))
+    assert [key for key, _, _ in outcome.posts] == [DEFAULT, "key"]
+
+
+def test_what_would_be_posted_by_nobody_is_refused() -> None:
+    """Its callback has ended; or it is of another runtime that has slots here."""
+    kept: list[Any] = []
+    run_batch(order(lambda: kept.extend((current_runtime(), current_color()))))
+    for each in kept:
+        with pytest.raises(NotInSlots, match="travels with the outcome of the callback"):
+            each.post(int)
+        (outcome,) = rows(run_batch(order((each.post, int), place="another/0")))
+        assert isinstance(failure(outcome, BY_REFERENCE), NotInSlots)
+        assert outcome.posts == []
+
+
 def test_posts_that_cannot_travel_are_refused_where_they_are_made() -> None:
     run_batch(pickled((_post_lambda,)))
     (outcome,) = rows(run_batch(pickled((_post_lambda,))))

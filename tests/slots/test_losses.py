@@ -290,6 +290,29 @@ def test_no_thread_to_replace_a_slot_on() -> None:
         assert rt.drain(PATIENCE_SECONDS)
 
 
+def test_no_thread_to_replace_a_slot_on_that_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody would be told otherwise: who adds a callback to a future hears of no failure."""
+    from colorsched import Runtime, slots
+    from colorsched.executors.slots.engines import MadeLanes
+    from colorsched.ports import Doors, start_thread
+    from colorsched.sources.poller import open_poller
+
+    def no_more(target: Any, name: str) -> Any:
+        if name == "colorsched-slot":
+            raise RuntimeError("can't start new thread")
+        return start_thread(target, name)
+
+    starting: Future[Any] = Future()
+    monkeypatch.setattr(MadeLanes, "starting", lambda *_: starting)
+    doors = Doors(poller=open_poller, thread=no_more)
+    with Runtime(executor=slots([Maker()]), travel="reference", doors=doors) as rt:
+        future = rt.color("red").submit(int)
+        starting.set_exception(OSError("no room"))
+        assert "no slot left" in str(error(future))
+
+
 # -- cancelling -------------------------------------------------------------------------------
 
 
@@ -519,6 +542,56 @@ def test_an_engine_that_fails_of_a_batch_and_goes_on(odd: BaseException) -> None
         assert result(again) == 8
 
 
+def test_old_state_is_not_found_again_after_an_engine_that_failed() -> None:
+    """Nobody knows what a batch without an answer has left: so all of its color's is dropped."""
+    zero, one = DrivenLane(), DrivenLane()
+    with driven(zero, one) as play:
+        key = _at_home(play, 0)
+        color = play.rt.color(key)
+        bind(play, zero, key)
+        failed = color.submit(remember)
+        zero.next().fail(OSError("odd"))
+        assert isinstance(error(failed), OSError)
+        busy = [play.rt.color(key + 2).submit(int)]
+        call = zero.next()
+        away = color.submit(remember)
+        one.next().run()
+        assert result(away) == 1
+        call.run()
+        busy.append(play.rt.color(_at_home(play, 1)).submit(int))
+        call = one.next()
+        back = color.submit(remember)
+        zero.next().run()
+        assert result(back) == 1
+        call.run()
+        assert [result(future) for future in busy] == [0, 0]
+        clear(play, zero, key)
+
+
+def test_what_a_batch_was_to_forget_is_forgotten_by_the_next_if_it_fails() -> None:
+    zero, one = DrivenLane(), DrivenLane()
+    with driven(zero, one) as play:
+        key = _at_home(play, 0)
+        bind(play, zero, key)
+        play.rt.color(key + 2).post(int)
+        call = zero.next()
+        moved = play.rt.color(key).submit(remember)
+        one.next().run()
+        assert result(moved) == 1
+        call.run()
+        failed = play.rt.color(key + 2).submit(int)
+        call = zero.next()
+        dropped = call.order.forget
+        assert dropped
+        call.fail(OSError("odd"))
+        assert isinstance(error(failed), OSError)
+        play.rt.color(key + 2).post(int)
+        call = zero.next()
+        assert set(dropped) < set(call.order.forget)
+        call.run()
+        clear(play, one, key)
+
+
 @pytest.mark.parametrize("answer", [None, 7, (), ([], False, "more")])
 def test_an_engine_that_answers_nonsense(answer: object) -> None:
     lane = DrivenLane()
@@ -550,6 +623,18 @@ def test_an_engine_that_takes_nothing_is_lost(error: BaseException) -> None:
     with driven(lanes.pop) as play:
         future = play.rt.color("red").submit(pow, 2, 3)
         second.next().run()
+        assert result(future) == 8
+
+
+def test_a_key_that_would_exit_when_it_is_pickled_loses_no_color() -> None:
+    class Odd:
+        def __reduce__(self) -> Any:
+            raise SystemExit("odd")
+
+    lane = DrivenLane()
+    with driven(lane, travel="pickle") as play:
+        future = play.rt.color(Odd()).submit(pow, 2, 3)
+        lane.next().run()
         assert result(future) == 8
 
 

@@ -8,6 +8,8 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ import pytest
 
 import slot_functions as there
 from colorsched import ForkedRuntime, Retry, Runtime, WorkerLost
+from colorsched.executors.slots import processes
 from colorsched.executors.slots.processes import LaneLost, ProcessLane
 from runtime.processes import in_child
 from support import PATIENCE_SECONDS
@@ -55,6 +58,31 @@ def await_end(pid: int) -> None:
         assert ready, f"process {pid} goes on"
     finally:
         os.close(descriptor)
+
+
+# -- one lane ---------------------------------------------------------------------------------
+
+
+def test_a_lane_without_room_for_an_answer_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread must not end, with somebody waiting for ever."""
+
+    class NoRoom:
+        def __init__(self, pipe: Any) -> None:
+            self._pipe = pipe
+
+        def recv_bytes(self) -> bytes:
+            self._pipe.recv_bytes()
+            raise MemoryError
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._pipe, name)
+
+    monkeypatch.setattr(processes, "END_SECONDS", 0)
+    lane = ProcessLane()
+    monkeypatch.setattr(lane, "_pipe", NoRoom(lane._pipe))
+    with pytest.raises(LaneLost):
+        lane.submit(int).result(PATIENCE_SECONDS)
+    lane.shutdown()
 
 
 # -- what happens to a process ----------------------------------------------------------------
@@ -351,7 +379,69 @@ def test_ctrl_c_leaves_a_process_alone_that_has_just_been_started() -> None:
         lane.shutdown()
 
 
+FIRST = """
+import os, signal
+from colorsched.executors.slots.processes import ProcessLane
+if __name__ == "__main__":
+    lane = ProcessLane()
+    os.kill(lane.pid, signal.SIGINT)
+    print(lane.submit(pow, 2, 3).result())
+    lane.shutdown()
+"""
+
+
+def test_the_first_process_of_a_program_is_left_alone_too(tmp_path: Path) -> None:
+    """It is started after the tracker of multiprocessing, which unblocks the signal again."""
+    done = subprocess.run(
+        program(tmp_path, FIRST),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("8\n", "", 0)
+
+
 # -- forks ------------------------------------------------------------------------------------
+
+
+def test_a_child_forked_while_a_process_starts_holds_no_pipe_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the death of that process would end no wait, as long as the child goes on."""
+    reader, writer = os.pipe()
+    children: list[int] = []
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(int(PATIENCE_SECONDS))  # a child that hangs is killed
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        children.append(child)
+
+    forking = threading.Thread(target=fork)
+    start = SpawnProcess.start
+
+    def started(process: SpawnProcess) -> None:
+        start(process)
+        forking.start()
+        forking.join(0.1)  # it is to wait until the start is over, and it is here no more
+
+    monkeypatch.setattr(SpawnProcess, "start", started)
+    try:
+        lane = ProcessLane()
+        forking.join(PATIENCE_SECONDS)
+        with pytest.raises(LaneLost):
+            lane.submit(there.die).result(PATIENCE_SECONDS)
+        lane.shutdown()
+    finally:
+        os.close(writer)
+        os.close(reader)
+        for child in children:
+            os.waitpid(child, 0)
 
 
 def test_a_forked_child_learns_whose_the_slots_are_and_holds_nothing_up() -> None:

@@ -29,8 +29,11 @@ from colorsched import (
     slots,
 )
 from colorsched.errors import NoSlots
-from colorsched.executors.slots import ray
+from colorsched.executors.slots import placing, ray
+from colorsched.executors.slots.engines import GivenLanes
+from colorsched.ports import Doors, here
 from colorsched.runtime import enter, leave
+from colorsched.sources.poller import open_poller
 from colorsched.testing.conforms import conforms
 from colorsched.testing.trace import Recorder
 from support import PATIENCE_SECONDS, Gate
@@ -174,6 +177,55 @@ def test_lanes_made_before_one_that_fails_are_ended() -> None:
         first.submit(int)
 
 
+def test_nothing_is_left_open_by_a_runtime_without_its_slots() -> None:
+    pollers: list[Any] = []
+
+    def poller() -> Any:
+        pollers.append(open_poller())
+        return pollers[-1]
+
+    def fail() -> ThreadPoolExecutor:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        Runtime(executor=slots([fail]), doors=Doors(poller=poller))
+    with pytest.raises((OSError, ValueError)):
+        pollers[0].wait(0)
+
+
+class Engine(GivenLanes):
+    """Tells whether what all its slots share was given back."""
+
+    def __init__(self) -> None:
+        super().__init__([ThreadPoolExecutor(1)])
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_engine_is_given_back_if_there_is_no_such_travel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine()
+    engine.travel = "mail"
+    monkeypatch.setattr(placing, "engine_for", lambda *_: engine)
+    with pytest.raises(ValueError, match="travel='mail'"):
+        Runtime(executor="processes")
+    assert engine.closed
+
+
+@pytest.mark.parametrize("options", [{"max_workers": 0}, {"exception_handler": "mail"}])
+def test_no_engine_is_made_for_what_is_refused(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(placing, "engine_for", lambda *_: made.append(Engine()))
+    with pytest.raises((TypeError, ValueError), match=r"max_workers|exception_handler"):
+        Runtime(executor="processes", **options)
+    assert made == []
+
+
 def test_it_shows_its_slots(rt: Runtime) -> None:
     assert "2 slots>" in repr(rt)
     assert result(rt.color(0).submit(int)) == 0
@@ -270,6 +322,21 @@ def test_on_threads_a_color_dispatches_within_a_turn(rt: Runtime) -> None:
     result(rt.color("red").on("thread").submit(outer))
     assert rt.drain(PATIENCE_SECONDS)
     assert seen == ["inner", "outer"]
+
+
+def test_on_threads_a_color_that_cannot_run_at_once_is_posted_to_a_thread(rt: Runtime) -> None:
+    """Not to a slot, for which it was not meant, and where it may be unable to go."""
+    seen: list[object] = []
+    place = rt.color("red").on("thread")
+    place.dispatch(lambda: seen.append(here.slot))
+
+    def inside() -> None:
+        place.dispatch(lambda: seen.append(here.slot))
+        seen.append("first")
+
+    result(place.submit(inside))
+    assert rt.drain(PATIENCE_SECONDS)
+    assert seen == [None, "first", None]
 
 
 @pytest.mark.parametrize("where", ["thread", "slot"])
@@ -532,6 +599,12 @@ def test_a_held_color_that_awaits_its_own_slot_is_a_deadlock(rt: Runtime) -> Non
 
     with pytest.raises(ColorDeadlock, match="'red' -> 'red'"):
         result(rt.color("red").submit(holds))
+
+
+@pytest.mark.parametrize("name", ["drain", "shutdown"])
+def test_a_callback_in_a_slot_of_this_process_cannot_wait_for_all(rt: Runtime, name: str) -> None:
+    with pytest.raises(ColorDeadlock, match="'red' -> 'red'"):
+        result(rt.color("red").submit(getattr(rt, name)))
 
 
 def test_a_callback_that_waits_for_its_own_slot_is_a_deadlock(rt: Runtime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 from collections import defaultdict
+from concurrent.futures import Future
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from attrs import define, field
 from colorsched import Runtime, current_color
 from colorsched.testing import SimRuntime, conformance
 from colorsched.testing.conformance import ContractError, Point
+from colorsched.testing.conformance.witness import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -234,6 +236,23 @@ def test_an_executor_whose_colors_block_each_other_is_found() -> None:
     suite.blocking, suite.patience = True, 0.2
     with pytest.raises(ContractError, match="point 4 of the contract, independent"):
         suite.test_4_a_color_that_blocks_delays_no_other()
+
+
+def test_two_places_that_run_one_color_at_once_are_found_by_their_clock() -> None:
+    """Each sees only itself; and on another machine nobody can tell."""
+
+    def seen(number: int, began: float, machine: str = "here") -> Future[Seen]:
+        future: Future[Seen] = Future()
+        place = (number, began)
+        future.set_result(Seen(number, place, 0, True, machine, began, began + 2.0))
+        return future
+
+    check = OnFaulty(Sound)._check_seen
+    check({"red": [seen(0, 1.0), seen(1, 3.0)], "blue": [seen(0, 2.0)]})
+    check({"red": [seen(0, 1.0), seen(1, 0.0, "there"), seen(2, 3.0)]})
+    for began in (2.0, 0.0):
+        with pytest.raises(ContractError, match="began before the last one had ended"):
+            check({"red": [seen(0, 1.0), seen(1, began)]})
 
 
 def test_random_programs_find_faults_too() -> None:

@@ -124,6 +124,25 @@ class Inside:
         key: Hashable = self.travel.unpack(self._order.default)
         return key
 
+    def now(self) -> Inside:
+        """What runs on this thread for the same runtime: whoever asks may be kept from before.
+
+        Raises:
+            NotInSlots: nothing does, so what is posted here would travel with nobody's outcome.
+
+        """
+        running: Inside | None = here.slot
+        if running is None or running.runtime_name() != self.runtime_name():
+            raise NotInSlots(
+                "post() travels with the outcome of the callback that calls it, in a slot of the "
+                "same runtime: call it there, before the callback ends, and not on other threads"
+            )
+        return running
+
+    def runtime_name(self) -> str:
+        """Whose slot this is."""
+        return self._order.place.partition("/")[0]
+
     def post(self, key: Hashable, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Keep a callback, to be posted in the parent process when the one that runs has ended."""
         call = pack_call(self.travel, fn, args, {})
@@ -134,7 +153,8 @@ class SlotRuntime:
     """The runtime as a callback in a slot sees it: it can post, and no more.
 
     What it posts travels with its outcome: it is posted when the callback has ended, in order. If
-    the callback is lost with its worker, so is what it posted.
+    the callback is lost with its worker, so is what it posted. It may be kept, and used by later
+    callbacks.
     """
 
     def __init__(self, inside: Inside) -> None:
@@ -147,7 +167,7 @@ class SlotRuntime:
 
     def post(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Post to the default color."""
-        self._inside.post(self._inside.default(), fn, args)
+        self._inside.now().post(self._inside.default(), fn, args)
 
     dispatch = post
 
@@ -172,7 +192,7 @@ class SlotSideColor:
 
     def post(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Run ``fn(*args)`` in this color, in a slot, after the callback that posts it."""
-        self._inside.post(self.key, fn, args)
+        self._inside.now().post(self.key, fn, args)
 
     dispatch = post
 

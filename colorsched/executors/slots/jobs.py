@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, SupportsIndex
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from colorsched.core.handle import CLAIM, Handle, HandOver
 from colorsched.errors import RuntimeShutdown
@@ -184,6 +184,8 @@ class Batch:
     sent: int
     """When, in nanoseconds of the runtime's clock; and when the answer came."""
     arrived: int = 0
+    forget: list[int] = Factory(list)
+    """The colors whose state its slot is to drop first."""
     answer: Answer = NOTHING
     lost: str | None = None
     """How the slot was lost, if it was."""

@@ -16,6 +16,7 @@ from colorsched.core.slots import BATCH_BYTES, BATCH_SECONDS, PATIENCE, Lines, n
 from colorsched.errors import InternalError, WorkerLost
 from colorsched.executors.slots.inside import Answer, Order, drop_state, run_batch
 from colorsched.executors.slots.jobs import Again, Batch, SlotHandle
+from colorsched.ports import here
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -151,7 +152,7 @@ class Slots:
         color: Any = batch.color
         slot = batch.slot
         with self._lock:
-            forget, slot.forget = slot.forget, []
+            batch.forget, slot.forget = slot.forget, []
             self.batches += 1
             engine = self._engines[slot]
         order = Order(
@@ -159,7 +160,7 @@ class Slots:
             number=color.number,
             key=self._pack_key(color.key),
             calls=[job.call for job in batch.jobs],
-            forget=forget,
+            forget=batch.forget,
             default=self._default,
             travel=self.settler.travel.name,
             seconds=BATCH_SECONDS,
@@ -179,7 +180,7 @@ class Slots:
     def _pack_key(self, key: Hashable) -> Any:
         try:
             return self.settler.travel.pack(key)
-        except Exception:  # noqa: BLE001 - whatever pickling raises; who asks for it there is told
+        except BaseException:  # noqa: BLE001 - whatever pickling raises; who asks for it there is told
             return None
 
     def _now(self) -> int:
@@ -209,11 +210,15 @@ class Slots:
             return None
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on
             batch.failed = error
+        color = cast("Placed", batch.color)
         with self._lock:
-            self.lines.remember(cast("Placed", batch.color), bound=batch.answer.bound)
-        color = self._next(batch.slot)
+            if batch.failed is None:
+                self.lines.remember(color, bound=batch.answer.bound)
+            else:
+                self.lines.unsure(color, batch.forget)
+        following = self._next(batch.slot)
         self._hand_back(batch)
-        return color
+        return following
 
     def _next(self, slot: Slot) -> ColorQueue | None:
         with self._lock:
@@ -278,13 +283,8 @@ class Slots:
             self._hand_back(batch)
             return
         log.warning("slot %d is lost: %s", slot.index, batch.lost)
-        try:
-            self._doors.thread(partial(self._replace, slot, batch), "colorsched-slot")
-        except RuntimeError as none_left:
-            self._hand_back(batch)
-            self._do_without(slot, none_left)
-        else:
-            self._move()
+        self._begin_to_replace(slot, batch)
+        self._move()
 
     def _started(self, slot: Slot, starting: Future[Any]) -> None:
         """A slot that took its time to start can be used, or it cannot start."""
@@ -293,7 +293,15 @@ class Slots:
             self._run(slot, self._next(slot))
         elif not self._ending:
             log.warning("slot %d does not start: %s", slot.index, error)
-            self._doors.thread(partial(self._replace, slot, None), "colorsched-slot")
+            self._begin_to_replace(slot, None)
+
+    def _begin_to_replace(self, slot: Slot, batch: Batch | None) -> None:
+        try:
+            self._doors.thread(partial(self._replace, slot, batch), "colorsched-slot")
+        except RuntimeError as none_left:
+            if batch is not None:
+                self._hand_back(batch)
+            self._do_without(slot, none_left)
 
     def _replace(self, slot: Slot, batch: Batch | None) -> None:
         """Make a new engine for a slot, and let it go on."""
@@ -367,6 +375,10 @@ class Slots:
             self._arm()
 
     # -- the end ----------------------------------------------------------------------------------
+
+    def is_inside(self) -> bool:
+        """Whether the caller is a callback in one of these slots, which may be in this process."""
+        return here.slot is not None and here.slot.runtime_name() == self._name
 
     def end(self, *, wait: bool = True) -> None:
         """End all engines, when nothing is under way any more."""

@@ -56,7 +56,11 @@ def placing_for(
         )
     way = None if travel is None else travel_by(travel)
     engine = engine_for(executor, count, address)
-    return Placing(engine, travel_by(engine.travel) if way is None else way, retry)
+    try:
+        return Placing(engine, travel_by(engine.travel) if way is None else way, retry)
+    except BaseException:
+        engine.close()
+        raise
 
 
 def engine_for(executor: str | slots, count: int | None, address: str | None) -> Engine:

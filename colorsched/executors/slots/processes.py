@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import BrokenExecutor, Executor, Future
-from multiprocessing import process
+from multiprocessing import process, resource_tracker
 from multiprocessing import util as _util  # noqa: F401 - its exit handler is to run after ours
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -62,35 +62,37 @@ class ProcessLane(Executor):
     """An executor with one process, which runs one call after the other.
 
     The process is started by ``spawn``: nothing is inherited but the main module, as with
-    ``multiprocessing``. It leaves Ctrl-C to the parent, and ends when the parent does, however that
-    happens.
+    ``multiprocessing``. It leaves Ctrl-C to the parent, and ends after the call that it runs when
+    the parent has ended, however that happens.
     """
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
         self._cell: Any = context.RawValue("q", BOOTING)
         self._calls: SimpleQueue[tuple[Future[Any], bytes] | None] = SimpleQueue()
         self._broken: str | None = None
         self._over = False
         self._lock = threading.Lock()
-        self._process = context.Process(
-            target=serve, args=(theirs, self._cell), name="colorsched-slot"
-        )
         # A daemon: a call that never ends must not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._work, name="colorsched-slot", daemon=True)
         with _starting:
             if _exit.begun:
                 raise RuntimeError("the interpreter is exiting: no process is started any more")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(
+                target=serve, args=(theirs, self._cell), name="colorsched-slot"
+            )
+            # Else the first start does that, and unblocks SIGINT again when it is done.
+            resource_tracker.ensure_running()
             # It is not to be ended by a Ctrl-C before it says that it leaves that to its parent.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 self._process.start()
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            theirs.close()
             self._thread.start()
             _lanes.add(self)
-        theirs.close()
 
     @property
     def pid(self) -> int | None:
@@ -131,7 +133,7 @@ class ProcessLane(Executor):
             try:
                 self._pipe.send_bytes(call)
                 answer = self._pipe.recv_bytes()
-            except (EOFError, OSError):
+            except Exception:  # noqa: BLE001 - its end; or no memory for the answer: it is of no use then
                 with self._lock:
                     self._await_end()
                     self._broken = self._end()
@@ -202,8 +204,9 @@ class _Exit:
 _exit = _Exit()
 _lanes: weakref.WeakSet[ProcessLane] = weakref.WeakSet()
 
-#: Held while a process is started, so that none is when all are ended.
-_starting = threading.Lock()
+#: Held while a process is started, so that none is when all are ended; and by who forks, so that
+#: the child has no pipe but those that it closes. Reentrant, since a signal handler may fork.
+_starting = threading.RLock()
 
 
 def _end_all() -> None:
@@ -259,7 +262,7 @@ def _failed(error: BaseException) -> bytes:
 def _forget_in_child() -> None:
     """A forked child must not keep pipes open: their end tells slots that their parent is gone."""
     global _starting  # noqa: PLW0603 - the old one may be held for ever
-    _starting = threading.Lock()
+    _starting = threading.RLock()
     for lane in list(_lanes):
         lane._pipe.close()
         # It would wait for them at its exit, as for children of its own, and fail.
@@ -267,4 +270,14 @@ def _forget_in_child() -> None:
     _lanes.clear()
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+def _before_fork() -> None:
+    _starting.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _starting.release()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_forget_in_child
+)

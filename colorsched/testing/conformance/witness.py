@@ -2,7 +2,8 @@
 
 They can be imported wherever slots are. What they see is their color's dictionary where they run
 (``colorsched.local``): it numbers those that have run there, so its numbers tell their order, and
-whether two of them overlapped; and it is a new one if the color has moved.
+whether two of them overlapped; and it is a new one if the color has moved. Of two in different
+places the clock tells, on one machine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from socket import gethostname
 
 from attrs import frozen
 
@@ -30,23 +32,28 @@ class Seen:
     """How many of its color had run there before."""
     alone: bool
     """Whether no other one of its color was under way there."""
+    machine: str
+    """Whose clock says when it ran."""
+    began: float
+    ended: float
 
 
 def witness(number: int, fails: bool = False, seconds: float = 0.0) -> Seen:  # noqa: FBT001, FBT002 - executors pass positional arguments on
     """Tell what is to be seen."""
+    began = time.monotonic()
     state = local()
     alone = not state.get("inside", False)
     state["inside"] = True
     place = state.setdefault("place", (os.getpid(), time.monotonic()))
     turn = state.setdefault("turns", 0)
     state["turns"] = turn + 1
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < began + seconds:
         pass
     state["inside"] = False
     if fails:
         raise ReportedError(number)
-    return Seen(number, place, turn, alone and state["turns"] == turn + 1)
+    alone = alone and state["turns"] == turn + 1
+    return Seen(number, place, turn, alone, gethostname(), began, time.monotonic())
 
 
 def leave_no_state(number: int) -> int:
