@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class Color:
-    """One color, as ``Lines`` asks of it (``colorsched.core.slots.Placed``), and what it waits for."""
+    """One color, as ``Lines`` asks of it (``colorsched.core.slots.Placed``), and what it has."""
 
     key: Hashable
     home: int
@@ -45,6 +45,7 @@ class Color:
     """Of these, how many are in a batch ..."""
     done: int = 0
     """... and have run there. They count as waiting until the batch is settled."""
+    ran: int = 0
     idle: bool = True
     owned: float = 0.0
     """Seconds in batches."""
@@ -129,7 +130,7 @@ class SlotSimulation:
         self._lanes = [Lane(slot) for slot in self._lines.slots]
         self._worker = _Worker()
         self._keys = load.keys(seed)
-        self._colors = [
+        self.colors = [
             Color(key=number, home=stable_hash((seed, number))) for number in range(load.colors)
         ]
         self._worked = 0.0
@@ -144,7 +145,7 @@ class SlotSimulation:
             engine.start(lane.thread)
         if load.source is Source.CHAINS:
             for key in self._keys:
-                self._put(self._colors[key])
+                self._put(self.colors[key])
         else:
             for number in range(load.posters):
                 engine.start(self._post(number))
@@ -160,7 +161,7 @@ class SlotSimulation:
             seconds=engine.now,
             busy={
                 "parent": engine.held / engine.now,
-                "hottest color": max(color.owned for color in self._colors) / engine.now,
+                "hottest color": max(color.owned for color in self.colors) / engine.now,
                 "slots": self._worked / engine.now / len(self._lanes),
             },
         )
@@ -177,13 +178,14 @@ class SlotSimulation:
         return True
 
     def _post(self, number: int) -> Thread:
-        costs, colors, ready = self._costs, self._colors, self._worker.ready
+        costs, colors, ready = self._costs, self.colors, self._worker.ready
         for key in self._keys[number :: self._load.posters]:
             yield costs.post
             if self._put(colors[key]):
+                gives_way = not len(ready) % POSTED_AHEAD
                 yield costs.ready + self._wake_worker()
-                if not len(ready) % POSTED_AHEAD:
-                    yield GIVE_WAY
+                if gives_way:
+                    yield -costs.relax or GIVE_WAY
 
     def _wake_worker(self) -> float:
         """What it costs the caller."""
@@ -224,6 +226,7 @@ class SlotSimulation:
     def _settle(self, color: Color) -> None:
         color.size = next_size(color.size, sent=color.sent, done=color.done)
         color.pending -= color.done
+        color.ran += color.done
         self._left -= color.done
         color.sent = color.done = 0
         color.live = bool(color.pending)

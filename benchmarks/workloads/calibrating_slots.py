@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from colorsched.core.slots import Slot
     from colorsched.executors.slots.inside import Order
 
+
 def filled(*, colors: int, each: int) -> dict[str, float]:
     """One process runs what was posted while the one worker waited in a callback.
 
