@@ -69,24 +69,37 @@ class Lane:
 class Parent(LockedEngine):
     """The parent's threads; its processor is one of those that the slots use, too."""
 
-    def __init__(self, costs: SlotCosts, *, cores: int, crowding: float) -> None:
+    def __init__(self, costs: SlotCosts, *, slots: int, cores: int, crowding: float) -> None:
         super().__init__(interval=costs.interval, switch=costs.switch)
         self._processors = cores
         self._slowed = crowding
-        self.computing = 0
-        """Slots that compute now."""
+        self._alone = slots < cores and crowding == 1.0
+        """Everybody has a processor: nobody need be counted."""
+        self._ends = [0.0] * slots
+        """When each slot has done its batch."""
+
+    def compute(self, slot: Slot, until: float) -> None:
+        """A slot computes until then."""
+        self._ends[slot.index] = until
 
     def slowed_slot(self, since: float, held: float) -> float:
-        """How many times longer a slot computes, by what the parent did since a moment of late."""
-        share = min(1.0, (self.held - held) / (self.now - since)) if self.now > since else 1.0
-        beside = self._ratio(self.computing + 1)
-        return share * beside + (1 - share) * self._ratio(self.computing)
+        """How many times longer one more slot computes, if the parent does as much as of late.
 
-    def _ratio(self, running: int) -> float:
+        ``since``: a moment of late; ``held``: for how long the GIL had been held by then.
+        """
+        share = min(1.0, (self.held - held) / (self.now - since)) if self.now > since else 1.0
+        return share * self._ratio(beside=1) + (1 - share) * self._ratio(beside=0)
+
+    def _ratio(self, *, beside: int) -> float:
+        """So many times longer takes a step beside others, and the slots that compute now."""
+        if self._alone:
+            return 1.0
+        now = self.now
+        running = 1 + beside + sum(end > now for end in self._ends)
         return max(self._slowed, running / self._processors) if running > 1 else 1.0
 
     def _hold(self, thread: Thread, seconds: float) -> None:
-        super()._hold(thread, seconds * self._ratio(self.computing + 1))
+        super()._hold(thread, seconds * self._ratio(beside=0))
 
 
 def callbacks_a_batch(seconds: float) -> int:
@@ -125,7 +138,7 @@ class SlotSimulation:
             raise ValueError(f"slots take posters or chains, not {load.source.value}")
         self._load = load
         self._costs = costs
-        self._engine = Parent(costs, cores=cores or slots + 1, crowding=crowding)
+        self._engine = Parent(costs, slots=slots, cores=cores or slots + 1, crowding=crowding)
         self._lines = Lines(slots)
         self._lanes = [Lane(slot) for slot in self._lines.slots]
         self._worker = _Worker()
@@ -274,14 +287,13 @@ class SlotSimulation:
                 continue
             lane.color = None
             yield part
-            engine.computing += 1
             work = self._run(color, engine.slowed_slot(lane.begun, lane.held))
             lane.begun, lane.held = engine.now, engine.held
             until = lane.begun + costs.trip + work
+            engine.compute(lane.slot, until)
             yield GIVE_WAY
             yield part
             yield min(GIVE_WAY, engine.now - until)
-            engine.computing -= 1
             yield part
             yield GIVE_WAY
             yield part + color.sent * costs.carry_each
