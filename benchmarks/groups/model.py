@@ -11,18 +11,21 @@ from benchmarks.groups.report import Report
 from benchmarks.machine import cores
 from benchmarks.simulation.calibration import calibrate
 from benchmarks.simulation.loads import Load
-from benchmarks.simulation.sweep import Curve, loads, sweep, sweep_slots
+from benchmarks.simulation.slots import SlotSimulation
+from benchmarks.simulation.sweep import Curve, loads, slot_loads, sweep, sweep_slots
 from benchmarks.simulation.threads import Simulation
-from benchmarks.simulation.validation import errors, validate
+from benchmarks.simulation.validation import errors, validate, validate_slots
 from benchmarks.tables import Verdict, rate_cell, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.children import Outcome
     from benchmarks.machine import Interpreter
     from benchmarks.settings import Settings
     from benchmarks.simulation.calibration import Calibration
     from benchmarks.simulation.costs import Costs, SlotCosts
+    from benchmarks.simulation.validation import Check
 
 SEED = 1
 WORKERS = (1, 2, 4, 16, 64, 128, 256)
@@ -47,6 +50,8 @@ def run(settings: Settings) -> Report:
     report.add("what single steps cost, microseconds", _costs_table(known))
     for interpreter in interpreters:
         _validate(settings, report, interpreter, known[interpreter.label])
+        if known[interpreter.label].slots is not None:
+            _validate_slots(settings, report, interpreter, known[interpreter.label])
     if free is None:
         report.add(
             "No free-threaded interpreter was found, so there is nothing to scale but slots."
@@ -56,19 +61,24 @@ def run(settings: Settings) -> Report:
         _million(settings, report, known[free.label].costs)
         _remedies(settings, report, known[free.label].costs)
         _line(settings, report, known[free.label].costs)
-    _slots(settings, report, known[here.label].slots)
+    in_slots = known[here.label].slots
+    if in_slots is None:
+        report.add("This interpreter has no GIL: slots are modeled with a parent that has.")
+    else:
+        _slots(settings, report, in_slots)
     return report
 
 
 def _costs_table(known: dict[str, Calibration]) -> str:
-    rows: dict[str, list[str]] = {}
-    for calibration in known.values():
+    rows: dict[str, dict[str, str]] = {}
+    for label, calibration in known.items():
         for record, prefix in ((calibration.costs, ""), (calibration.slots, "slots: ")):
-            for name, value in asdict(record).items():
-                if isinstance(value, float) and name not in {"interval", "limit"}:
-                    rows.setdefault(prefix + name, []).append(f"{1e6 * value:.3f}")
-        rows.setdefault("crowding, times", []).append(f"{calibration.crowding:.2f}")
-    return table(["", *known], [[name, *cells] for name, cells in rows.items()])
+            for name, value in {} if record is None else asdict(record).items():
+                if isinstance(value, float) and name != "interval":
+                    rows.setdefault(prefix + name, {})[label] = f"{1e6 * value:.3f}"
+        rows.setdefault("crowding, times", {})[label] = f"{calibration.crowding:.2f}"
+    cells = [[name, *(row.get(label, "-") for label in known)] for name, row in rows.items()]
+    return table(["", *known], cells)
 
 
 def _validate(
@@ -79,17 +89,32 @@ def _validate(
     checks, outcomes = validate(
         settings, interpreter, calibration, workers=workers, cores=many, seed=SEED
     )
-    report.keep(f"validation, {interpreter.label}", outcomes)
-    report.data[f"predicted, {interpreter.label}"] = {
+    _report(report, interpreter.label, "workers", checks, outcomes)
+
+
+def _validate_slots(
+    settings: Settings, report: Report, interpreter: Interpreter, calibration: Calibration
+) -> None:
+    checks, outcomes = validate_slots(
+        settings, interpreter, calibration, slots=(1, 2), cores=len(cores()), seed=SEED
+    )
+    _report(report, f"slots, {interpreter.label}", "slots", checks, outcomes)
+
+
+def _report(
+    report: Report, label: str, unit: str, checks: Sequence[Check], outcomes: dict[str, Outcome]
+) -> None:
+    report.keep(f"validation, {label}", outcomes)
+    report.data[f"predicted, {label}"] = {
         f"{check.load.label}, {check.workers}": check.predicted for check in checks
     }
     median, worst = errors(checks)
     report.add(
-        f"predicted and measured, {interpreter.label}",
+        f"predicted and measured, {label}",
         table(
             [
                 "",
-                "workers",
+                unit,
                 "predicted/s",
                 "measured/s, median (min-max)",
                 "predicted is, of the best",
@@ -109,7 +134,7 @@ def _validate(
     )
     report.verdicts.append(
         Verdict(
-            what=f"model off by, median, {interpreter.label}",
+            what=f"model off by, median, {label}",
             measured=median,
             asked=1.25,
             at_most=True,
@@ -260,14 +285,25 @@ def _line(settings: Settings, report: Report, costs: Costs) -> None:
 
 def _slots(settings: Settings, report: Report, costs: SlotCosts) -> None:
     counts = SLOTS if not settings.quick else SLOTS[::3]
-    callbacks = settings.pick(full=100_000, quick=5_000)
-    wanted = ("distinct keys", "chains", "Zipf keys")
-    curves = []
-    for load in loads(callbacks=callbacks, posters=1):
-        if load.label.startswith(wanted):
-            curves.append(sweep_slots(load, costs, slots=counts, seed=SEED))
+    callbacks = settings.pick(full=50_000, quick=5_000)
+    curves = [
+        sweep_slots(load, costs, slots=counts, seed=SEED)
+        for load in slot_loads(callbacks=callbacks)
+    ]
     report.add(
-        "slots: speed-up over one (and efficiency); one parent with the GIL",
+        f"slots: speed-up over one (and efficiency); one parent with the GIL, {callbacks:,} "
+        "callbacks",
         _curve_table(curves, counts),
     )
     _keep(report, "slots", curves)
+    # A slot that comes to an empty line looks at all of them, and so does a color that finds all
+    # slots busy. Without that, what would be?
+    first = curves[0].load
+    free = evolve(costs, enter_look=0.0, steal_look=0.0)
+    with_looks, without = (
+        SlotSimulation(first, paid, slots=counts[-1], seed=SEED).run() for paid in (costs, free)
+    )
+    report.add(
+        f"{first.label}, {counts[-1]} slots: {without.rate / with_looks.rate:.2f} x the rate if "
+        "nobody looked at other slots than its own"
+    )

@@ -28,9 +28,11 @@ class Calibration:
     """What one interpreter on this machine costs."""
 
     costs: Costs
-    slots: SlotCosts
+    slots: SlotCosts | None
+    """None where the parent has no GIL: that is not modeled."""
     crowding: float
-    """How many times longer plain work takes while a second thread computes, too."""
+    """How many times longer plain work takes while a second thread computes, too (a second
+    process, with the GIL)."""
     iteration: float
     """Seconds that one iteration of the spinning loop takes."""
 
@@ -60,14 +62,29 @@ def calibrate(settings: Settings, interpreter: Interpreter, *, cores: int) -> Ca
         Case("handoff", "calibrating:handoff", {"times": settings.pick(full=5_000, quick=1_000)}),
         Case("one object", "calibrating:one_object", {"times": 10 * count, "threads": threads}),
         Case("descriptors", "calibrating:descriptors", {"count": 400}),
-        Case("single batches", "calibrating:slots", {"batch": 1, "batches": count // 50}),
-        Case("full batches", "calibrating:slots", {"batch": BATCH, "batches": count // 1_000}),
     ]
+    if interpreter.gil:
+        cases += _slot_cases(count)
     outcomes = take_turns(interpreter, settings.dependencies, cases, rounds=settings.rounds)
     for outcome in outcomes.values():
         if outcome.absent is not None:
             raise RuntimeError(f"calibration: {outcome.case.label} {outcome.absent}")
     return costs_of(Measured(outcomes), gil=interpreter.gil, threads=threads)
+
+
+def _slot_cases(count: int) -> list[Case]:
+    steps = "calibrating_slots"
+    few = {"colors": FEW_COLORS, "each": count // FEW_COLORS}
+    work = {"callbacks": 4_000, "iterations": ITERATIONS}
+    return [
+        Case("slots, few colors", f"{steps}:filled", few),
+        Case("slots, many colors", f"{steps}:filled", {"colors": MANY_COLORS, "each": 1}),
+        Case("single batches", f"{steps}:lane", {"batch": 1, "batches": count // 50}),
+        Case("full batches", f"{steps}:lane", {"batch": BATCH, "batches": count // 500}),
+        Case("looks", f"{steps}:looks"),
+        Case("work in one process", "slots:plain_processes", {**work, "workers": 1}),
+        Case("work in two processes", "slots:plain_processes", {**work, "workers": 2}),
+    ]
 
 
 class Measured:
@@ -104,12 +121,10 @@ def costs_of(measured: Measured, *, gil: bool, threads: int) -> Calibration:
     crowding = 1.0
     if threads > 1:
         crowding = max(1.0, threads * each("plain work, more threads") / each("plain work"))
+    elif gil:
+        crowding = max(1.0, 2 * each("work in two processes") / each("work in one process"))
     sharing = max(0.0, threads * each("chains, more workers") - crowding * chain)
     more_posters = value("few colors, more posters", "posting")
-    single, batch = each("single batches"), each("full batches")
-    parent, parent_full = each("single batches", "parent"), each("full batches", "parent")
-    slot_all = max(0.0, batch - single / BATCH)
-    in_parent = max(0.0, parent_full - parent / BATCH)
     handoff = each("handoff")
     costs = Costs(
         gil=gil,
@@ -133,18 +148,61 @@ def costs_of(measured: Measured, *, gil: bool, threads: int) -> Calibration:
             for name in ("lap", "look", "seek", "steal", "lock", "lock_look", "doze", "spin")
         },
     )
-    slots = SlotCosts(
-        post=post + ready,
-        # What the parent does for a callback is half on the way there and half on the way back.
-        send=in_parent / 2,
-        receive=in_parent / 2,
-        batch=parent,
-        trip=max(0.0, single - parent),
-        callback=max(0.0, slot_all - in_parent),
-    )
     return Calibration(
         costs=costs,
-        slots=slots,
+        slots=slot_costs_of(measured, costs) if gil else None,
         crowding=crowding,
         iteration=each("plain work") / ITERATIONS,
+    )
+
+
+def slot_costs_of(measured: Measured, costs: Costs) -> SlotCosts:
+    """The same for slots: batches of one callback and full ones give the part of each.
+
+    The slot's own thread makes the batches here. What it does besides is what it does with a batch
+    that is made beforehand, but for sending it. The worker takes each color twice, to hand it over
+    and to settle its batch; that is not told apart, and counted half and half.
+    """
+    value, each = measured.value, measured.each
+    single, full = "single batches", "full batches"
+    many, few = "slots, many colors", "slots, few colors"
+    share = value(few, "batches") / value(few, "count")
+
+    def in_parent(thread: str) -> tuple[float, float]:
+        alone = value(many, thread)
+        rest = max(0.0, value(few, thread) - share * alone) / (1 - share)
+        return max(0.0, alone - rest), rest
+
+    def on_the_way(name: str) -> tuple[float, float]:
+        alone = value(single, name)
+        rest = max(0.0, value(full, name) - alone) / (BATCH - 1)
+        return max(0.0, alone - rest), rest
+
+    worker, settle_each = in_parent("worker")
+    lane, lane_each = in_parent("lane")
+    there, there_each = on_the_way("there")
+    both, both_each = on_the_way("all")
+    carry, carry_each = max(0.0, both - there), max(0.0, both_each - there_each)
+    away = each(single) - value(single, "all")
+    callback = max(0.0, each(full) - value(full, "all") - away) / (BATCH - 1)
+    post = value(few, "posting")
+    return SlotCosts(
+        interval=costs.interval,
+        switch=costs.switch,
+        unpark=costs.unpark,
+        wake=costs.wake,
+        relax=costs.spin,
+        post=post,
+        ready=max(0.0, value(many, "posting") - post),
+        send=max(0.0, lane - carry),
+        send_each=max(0.0, lane_each - carry_each),
+        carry=carry,
+        carry_each=carry_each,
+        hand_over=worker / 2,
+        settle=worker / 2,
+        settle_each=settle_each,
+        enter_look=value("looks", "enter"),
+        steal_look=value("looks", "steal"),
+        trip=max(0.0, away - callback),
+        callback=callback,
     )

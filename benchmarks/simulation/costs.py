@@ -68,25 +68,40 @@ class Costs:
 
 @frozen(kw_only=True)
 class SlotCosts:
-    """The mode with slots: one parent, and one-lane processes behind pipes.
+    """The mode with slots: one parent with the GIL, and processes behind pipes.
 
-    The two limits are the policy of the slots; the times are measured on a stand-in by
-    ``benchmarks.workloads.calibrating:slots``: a process behind a ``multiprocessing`` pipe, a
-    pickle of the batch, and a future for each callback.
+    Measured on the real ones by ``benchmarks.workloads.calibrating_slots``.
     """
 
-    most: int = 512
-    """Callbacks in a batch, at most."""
-    limit: float = 0.005
-    """A slot begins no callback of a batch after so many seconds."""
+    interval: float = 0.005
+    """As of ``Costs``; so are ``switch``, ``unpark`` and ``wake``."""
+    switch: float = 0.0
+    unpark: float = 0.0
+    wake: float = 0.0
+    relax: float = 0.0
+    """The worker lets others run for so long before it sleeps (``colorsched.ports.relax``)."""
     post: float = 0.0
-    """In the parent, to post a callback."""
+    """To a color that is ready already; the call is pickled."""
+    ready: float = 0.0
+    """The rest of a post that makes its color ready."""
     send: float = 0.0
-    """In the parent for each callback: its part of the pickle."""
-    receive: float = 0.0
-    """In the parent for each callback: its result, and its future."""
-    batch: float = 0.0
-    """In the parent for each batch, both ways: system calls, pickler, bookkeeping."""
+    """To make a batch, pickle it, and give it to its slot's thread ..."""
+    send_each: float = 0.0
+    """... and for each of its callbacks."""
+    carry: float = 0.0
+    """What a slot's thread does with a batch: write it, read the answer, unpickle that ..."""
+    carry_each: float = 0.0
+    """... and for each of its callbacks."""
+    hand_over: float = 0.0
+    """What the worker does with a color that has something to run."""
+    settle: float = 0.0
+    """What it does with a batch that has come back ..."""
+    settle_each: float = 0.0
+    """... and for each callback that was run."""
+    enter_look: float = 0.0
+    """To look whether one more slot is free, for a color that comes."""
+    steal_look: float = 0.0
+    """To look at one more line, for a slot that has none."""
     trip: float = 0.0
     """There and back for a batch, while the parent does something else."""
     callback: float = 0.0

@@ -71,6 +71,24 @@ def loads(*, callbacks: int, posters: int) -> list[Load]:
     ]
 
 
+def slot_loads(*, callbacks: int) -> list[Load]:
+    """The loads of the slots' table. Each has one poster, or everything is there at the start."""
+    distinct = Load(label="distinct keys", colors=callbacks, callbacks=callbacks, seconds=0.0)
+    zipf = evolve(distinct, label="Zipf keys", colors=min(10_000, callbacks), exponent=1.0)
+    few = evolve(distinct, label="500 colors", colors=500)
+    before = evolve(few, label="500 colors, posted before", source=Source.CHAINS)
+    return [
+        evolve(load, label=f"{load.label}, {length:,} us", seconds=length * MICROSECOND)
+        for load, lengths in (
+            (distinct, (50, 200, 1_000, 10_000)),
+            (few, (50, 1_000)),
+            (before, (5, 50, 1_000)),
+            (zipf, (50, 1_000)),
+        )
+        for length in lengths
+    ]
+
+
 def sweep(load: Load, costs: Costs, *, workers: Sequence[int], seed: int) -> Curve:
     """Worker threads, each with a processor of its own."""
     return Curve(

@@ -11,10 +11,11 @@ from attrs import asdict, evolve, frozen
 from benchmarks.arithmetic import Spread
 from benchmarks.children import Case, take_turns
 from benchmarks.simulation.loads import Load, Source
+from benchmarks.simulation.slots import SlotSimulation
 from benchmarks.simulation.threads import Simulation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmarks.children import Outcome
     from benchmarks.machine import Interpreter
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from benchmarks.simulation.calibration import Calibration
 
 LONGEST = 100_000
-"""Callbacks in a real run, at most."""
+"""Callbacks in a real run, at most ..."""
+
+MOST_BATCHES = 10_000
+"""... and where each may be a batch."""
 
 
 @frozen(kw_only=True)
@@ -65,6 +69,27 @@ def loads(settings: Settings) -> list[Load]:
     ]
 
 
+def slot_loads(settings: Settings) -> list[Load]:
+    """What is run in slots."""
+    budget = settings.pick(full=600_000, quick=100_000)  # microseconds of work
+    lengths = (0, 50) if settings.quick else (0, 50, 200, 1_000)
+    found = []
+    for length in lengths:
+        count = min(MOST_BATCHES, budget // max(1, length))
+        plain = Load(label="", colors=count, callbacks=count, seconds=length * 1e-6)
+        found += [
+            evolve(plain, label=f"distinct keys, {length} us"),
+            evolve(plain, label=f"1,000 Zipf keys, {length} us", colors=1_000, exponent=1.0),
+            evolve(
+                plain,
+                label=f"8 colors, {length} us",
+                colors=8,
+                callbacks=min(LONGEST, budget // max(1, length)),
+            ),
+        ]
+    return found
+
+
 def validate(
     settings: Settings,
     interpreter: Interpreter,
@@ -79,28 +104,8 @@ def validate(
     Raises:
         RuntimeError: if a real run failed.
     """
-    asked = {
-        f"{load.label}, {count}": (load, count) for load in loads(settings) for count in workers
-    }
-    cases = [
-        Case(
-            label,
-            "modeled:run",
-            {
-                "load": {**asdict(load), "source": load.source.value},
-                "iterations": round(load.seconds / calibration.iteration),
-                "workers": count,
-                "seed": seed,
-            },
-        )
-        for label, (load, count) in asked.items()
-    ]
-    outcomes = take_turns(interpreter, settings.dependencies, cases, rounds=settings.rounds)
-    checks = []
-    for label, (load, count) in asked.items():
-        outcome = outcomes[label]
-        if outcome.absent is not None:
-            raise RuntimeError(f"validation: {label} {outcome.absent}")
+
+    def predict(load: Load, count: int) -> float:
         model = Simulation(
             load,
             calibration.costs,
@@ -108,12 +113,80 @@ def validate(
             cores=cores,
             crowding=calibration.crowding,
             seed=seed,
-        ).run()
+        )
+        return model.run().rate
+
+    asked = [(load, count) for load in loads(settings) for count in workers]
+    real = ("run", "workers")
+    return _compare(settings, interpreter, calibration, asked, predict, real=real, seed=seed)
+
+
+def validate_slots(
+    settings: Settings,
+    interpreter: Interpreter,
+    calibration: Calibration,
+    *,
+    slots: Sequence[int],
+    cores: int,
+    seed: int,
+) -> tuple[list[Check], dict[str, Outcome]]:
+    """The same for slots that are processes; the parent needs a processor, too.
+
+    Raises:
+        ValueError: the calibration knows no slots.
+        RuntimeError: if a real run failed.
+    """
+    costs = calibration.slots
+    if costs is None:
+        raise ValueError("slots are modeled with a parent that has the GIL")
+
+    def predict(load: Load, count: int) -> float:
+        model = SlotSimulation(
+            load, costs, slots=count, cores=cores, crowding=calibration.crowding, seed=seed
+        )
+        return model.run().rate
+
+    asked = [(load, count) for load in slot_loads(settings) for count in slots]
+    real = ("run_slots", "slots")
+    return _compare(settings, interpreter, calibration, asked, predict, real=real, seed=seed)
+
+
+def _compare(
+    settings: Settings,
+    interpreter: Interpreter,
+    calibration: Calibration,
+    asked: Sequence[tuple[Load, int]],
+    predict: Callable[[Load, int], float],
+    *,
+    real: tuple[str, str],
+    seed: int,
+) -> tuple[list[Check], dict[str, Outcome]]:
+    """``real``: the workload, and what it calls the number of workers."""
+    workload, name = real
+    cases = [
+        Case(
+            f"{load.label}, {count}",
+            f"modeled:{workload}",
+            {
+                "load": {**asdict(load), "source": load.source.value},
+                "iterations": round(load.seconds / calibration.iteration),
+                name: count,
+                "seed": seed,
+            },
+        )
+        for load, count in asked
+    ]
+    outcomes = take_turns(interpreter, settings.dependencies, cases, rounds=settings.rounds)
+    checks = []
+    for case, (load, count) in zip(cases, asked, strict=True):
+        outcome = outcomes[case.label]
+        if outcome.absent is not None:
+            raise RuntimeError(f"validation: {case.label} {outcome.absent}")
         checks.append(
             Check(
                 load=load,
                 workers=count,
-                predicted=model.rate,
+                predicted=predict(load, count),
                 measured=Spread.of(outcome.rates),
             )
         )

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.workloads.spinning import spin
 
@@ -267,36 +267,3 @@ def descriptors(*, count: int) -> dict[str, float]:
             for descriptor in pipe:
                 os.close(descriptor)
     return {"count": posted, "seconds": seconds, "look": empty}
-
-
-def _slot(connection: Any) -> None:
-    """A stand-in for a slot: runs a batch, answers with the results."""
-    while (batch := connection.recv()) is not None:
-        connection.send([function(*arguments) for function, arguments in batch])
-
-
-def slots(*, batch: int, batches: int) -> dict[str, float]:
-    """A parent that sends batches of empty callbacks to one process, with a future for each.
-
-    ``seconds`` is all of it, ``parent`` the processor time the parent used.
-    """
-    import multiprocessing
-    from concurrent.futures import Future
-
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_slot, args=(theirs,))
-    process.start()
-    ours.send([(spin, (0,))])
-    ours.recv()
-    used = time.thread_time()
-    begin = time.perf_counter()
-    for _ in repeat(None, batches):
-        futures: list[Future[int]] = [Future() for _ in range(batch)]
-        ours.send([(spin, (0,)) for _ in futures])
-        for future, result in zip(futures, ours.recv(), strict=True):
-            future.set_result(result)
-    seconds = time.perf_counter() - begin
-    used = time.thread_time() - used
-    ours.send(None)
-    process.join()
-    return {"count": batch * batches, "seconds": seconds, "parent": used}

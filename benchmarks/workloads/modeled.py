@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.simulation.loads import Load, Source
+from benchmarks.workloads.slots import warm_up
 from benchmarks.workloads.spinning import spin
 
 if TYPE_CHECKING:
@@ -34,6 +35,27 @@ def run(*, load: Mapping[str, Any], iterations: int, workers: int, seed: int) ->
         seconds = time.perf_counter() - begin
         steals = runtime.stats().steals
     return {"count": chosen.callbacks, "seconds": seconds, "steals": steals}
+
+
+def run_slots(
+    *, load: Mapping[str, Any], iterations: int, slots: int, seed: int
+) -> dict[str, float]:
+    """Run a load of posters in processes, all of which have run something before."""
+    from colorsched import Runtime
+
+    chosen = Load(**{**load, "source": Source(load["source"])})
+    keys = chosen.keys(seed)
+    with Runtime(executor="processes", workers=slots, max_workers=1) as runtime:
+        warm_up(lambda number, fn, *args: runtime.color(number).submit(fn, *args), slots)
+        handles = [runtime.color((seed, number)) for number in range(chosen.colors)]
+        posts = [handle.post for handle in handles]
+        runtime.drain()
+        batches = runtime.stats().batches
+        begin = _posted(posts, keys, chosen.posters, iterations)
+        runtime.drain()
+        seconds = time.perf_counter() - begin
+        batches = runtime.stats().batches - batches
+    return {"count": chosen.callbacks, "seconds": seconds, "batches": batches}
 
 
 def _posted(posts: Sequence[Any], keys: Sequence[int], posters: int, iterations: int) -> float:
