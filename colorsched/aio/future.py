@@ -88,7 +88,7 @@ class ColorFuture(concurrent.futures.Future[T]):
 
     @contextmanager
     def _blocking(self) -> Iterator[None]:
-        """Enter who waits, if known: the calling callback's colors, or a coroutine.
+        """Enter who waits, if known: the calling callback's colors, its slot's, or a coroutine.
 
         That one waits for this thread: ``asyncio.to_thread`` hands its context on.
         """
@@ -96,6 +96,8 @@ class ColorFuture(concurrent.futures.Future[T]):
         waiters: list[Node] = []
         if lane is not None and lane.color is not None:
             waiters += [Stalled(color) for color in (lane.color, *lane.outer) if color is not None]
+        elif self._is_in_slot():
+            waiters.append(Stalled(self.color._scheduler.registry.get(here.slot.color.key)))
         else:
             part = current_waiter()
             waiters += [] if part is None else [part]
@@ -108,6 +110,11 @@ class ColorFuture(concurrent.futures.Future[T]):
         finally:
             for node in entered:
                 self._waits.leave(node, self)
+
+    def _is_in_slot(self) -> bool:
+        """Whether this runs in a slot of the runtime, which is a thread of this process then."""
+        slots = self.color._scheduler.slots
+        return slots is not None and slots.is_inside()
 
     def __await__(self) -> Generator[Any, None, T]:
         if self.done():

@@ -712,3 +712,28 @@ def test_a_trace_has_what_was_lost(tmp_path: Any) -> None:
     assert kinds.count("posted") == 4
     assert kinds.count("dropped") >= 1
     assert kinds.count("ended") + kinds.count("dropped") == 4
+
+
+# -- waiting in slots that are threads ----------------------------------------------------------
+
+
+@pytest.fixture
+def threads() -> Iterator[Runtime]:
+    lanes = slots([lambda: ThreadPoolExecutor(1)] * 2)
+    with Runtime(executor=lanes, travel="reference") as runtime:
+        yield runtime
+
+
+def test_a_callback_that_waits_for_its_own_color_is_told(threads: Runtime) -> None:
+    color = threads.color("red")
+    waits = color.submit(lambda: color.submit(int).result())
+    with pytest.raises(ColorDeadlock, match="'red' -> 'red'"):
+        waits.result(PATIENCE_SECONDS)
+
+
+def test_a_circle_through_slots_is_told_and_what_is_none_goes_on(threads: Runtime) -> None:
+    red, blue = threads.color("red"), threads.color("blue")
+    back = red.submit(lambda: blue.submit(lambda: red.submit(int).result()).result())
+    with pytest.raises(ColorDeadlock, match="'blue' -> 'red' -> 'blue'"):
+        back.result(PATIENCE_SECONDS)
+    assert red.submit(lambda: blue.submit(int, "7").result()).result(PATIENCE_SECONDS) == 7
