@@ -12,7 +12,7 @@ import pytest
 
 from colorsched import DeadLetter, Retry, RuntimeShutdown, WorkerLost, current_color, local
 from colorsched.executors.slots import inside
-from colorsched.executors.slots.manager import PAUSES
+from colorsched.executors.slots.lanes import PAUSES
 from slots.lanes import DrivenLane, Maker, driven
 from support import PATIENCE_SECONDS, Gate
 

@@ -72,7 +72,7 @@ def play(path: Path, callbacks: int, colors: int, kills: int, retry: int | None)
     policy = None if retry is None else Retry(retry, account.note_letter)
     numbers: dict[int, int] = defaultdict(int)
     with Runtime(executor="processes", workers=2, retry=policy) as rt:
-        engines: Any = rt._slots._engines  # type: ignore[union-attr]  # it has slots
+        engines: Any = rt._slots._lanes._lanes  # type: ignore[union-attr]  # it has slots
         account.pids = lambda: [lane.pid for lane in list(engines.values())]
         for _ in range(callbacks):
             assert account.room.acquire(timeout=2 * PATIENCE_SECONDS), f"stuck: {rt.stats()}"

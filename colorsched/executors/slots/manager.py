@@ -16,11 +16,11 @@ from colorsched.core.slots import BATCH_BYTES, BATCH_SECONDS, PATIENCE, Lines, n
 from colorsched.errors import InternalError, WorkerLost
 from colorsched.executors.slots.inside import Answer, Order, drop_state, run_batch
 from colorsched.executors.slots.jobs import Again, Batch, SlotHandle
+from colorsched.executors.slots.lanes import PAUSES, Lanes
 from colorsched.ports import here
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from concurrent.futures import Executor
 
     from colorsched.core.handle import Handle
     from colorsched.core.scheduler import Scheduler
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from colorsched.sources.timers import Timers
 
 log = logging.getLogger("colorsched")
-
-#: Seconds before each attempt to replace a slot. After the last one it is given up.
-PAUSES = (0.0, 0.1, 0.5, 2.0)
 
 
 class Slots:
@@ -66,15 +63,13 @@ class Slots:
         self._doors = doors
         self._scheduler = scheduler
         self._timers = timers
-        self._engine = engine
         self.settler = settler
         self.retry = retry
         self._name = uuid4().hex
         self._default = default
         self._lock = doors.lock()
         self.lines = Lines(len(engines))
-        self._engines: dict[Slot, Executor] = dict(zip(self.lines.slots, engines, strict=True))
-        self._ending = False
+        self._lanes = Lanes(doors, engine, dict(zip(self.lines.slots, engines, strict=True)))
         self._looker = ColorQueue("waiting for slots", scheduler)
         """Where it is looked after who waits: a color of its own, which waits for no slot."""
         self._armed = False
@@ -84,11 +79,9 @@ class Slots:
         self.lost = 0
         scheduler.hand_over = self.take
         scheduler.slots = self
-        for slot, lane in self._engines.items():
-            starting = engine.starting(lane)
-            if starting is not None:
-                slot.busy = True
-                starting.add_done_callback(partial(self._started, slot))
+        for slot, starting in self._lanes.starting():
+            slot.busy = True
+            starting.add_done_callback(partial(self._started, slot))
 
     # -- out ------------------------------------------------------------------------------------
 
@@ -154,7 +147,6 @@ class Slots:
         with self._lock:
             batch.forget, slot.forget = slot.forget, []
             self.batches += 1
-            engine = self._engines[slot]
         order = Order(
             place=self._place(slot),
             number=color.number,
@@ -167,7 +159,7 @@ class Slots:
             size=BATCH_BYTES,
         )
         try:
-            return _future(engine.submit(run_batch, order))
+            return self._lanes.submit(slot, run_batch, order)
         except BaseException as error:  # noqa: BLE001 - an engine's own; the slot is of no use any more
             batch.came = 0, 0
             self._lose(batch, error)
@@ -205,7 +197,7 @@ class Slots:
             batch.answer = answer
         except (BrokenExecutor, CancelledError) as error:
             sent = getattr(error, "may_have_run", True)  # an engine may know better
-            batch.came = self._came(batch) if sent else (0, 0)
+            batch.came = self._lanes.came(batch.slot, len(batch.jobs)) if sent else (0, 0)
             self._lose(batch, error)
             return None
         except BaseException as error:  # noqa: BLE001 - the engine failed of this batch, and goes on
@@ -260,16 +252,6 @@ class Slots:
 
     # -- losses ---------------------------------------------------------------------------------
 
-    def _came(self, batch: Batch) -> tuple[int, int] | None:
-        """How many jobs of a lost batch had ended, and were begun, if its engine knows that."""
-        try:
-            came = self._engine.came(self._engines[batch.slot])
-        except Exception as error:  # noqa: BLE001 - an engine's own; then nobody knows
-            log.warning("slot %d cannot say how far it came: %r", batch.slot.index, error)
-            return None
-        most = len(batch.jobs)
-        return None if came is None else (min(came[0], most), min(came[1], most))
-
     def _lose(self, batch: Batch, error: BaseException) -> None:
         """The slot of a batch is gone. Another one is made on a thread of its own."""
         slot = batch.slot
@@ -278,8 +260,7 @@ class Slots:
         with self._lock:
             self.lost += 1
             self.lines.lost(slot)
-            ending = self._ending
-        if ending:
+        if self._lanes.ending:
             self._hand_back(batch)
             return
         log.warning("slot %d is lost: %s", slot.index, batch.lost)
@@ -291,7 +272,7 @@ class Slots:
         error = CancelledError() if starting.cancelled() else starting.exception()
         if error is None:
             self._run(slot, self._next(slot))
-        elif not self._ending:
+        elif not self._lanes.ending:
             log.warning("slot %d does not start: %s", slot.index, error)
             self._begin_to_replace(slot, None)
 
@@ -310,30 +291,12 @@ class Slots:
                 # It died of itself. Perhaps it cannot even start: not so fast.
                 self._doors.parker().park(PAUSES[1])
             self._hand_back(batch)
-        # Here, since whoever finds an engine broken may be one of its own threads.
-        _shut_down(self._engines[slot])
-        why: object = None
-        for pause in PAUSES:
-            self._doors.parker().park(pause)
-            if self._ending:
-                return
-            try:
-                new = self._engine.replace(slot.index)
-            except BaseException as error:  # noqa: BLE001 - whatever an engine raises, others go on
-                log.warning("slot %d cannot be replaced: %r", slot.index, error)
-                why = error
-                continue
-            if new is None:
-                why = "its executor was given, and not a function that makes one"
-                break
-            with self._lock:
-                self._engines[slot] = new
-                ending = self._ending
-            if ending:
-                _shut_down(new)
+        # Here, since whoever finds a lane broken may be one of its own threads.
+        why = self._lanes.replace(slot)
+        if why is None:
             self._run(slot, self._next(slot))
-            return
-        self._do_without(slot, why)
+        elif not self._lanes.ending:
+            self._do_without(slot, why)
 
     def _do_without(self, slot: Slot, why: object) -> None:
         """A slot is not replaced: who waits for it goes elsewhere, or is told that nothing is."""
@@ -382,37 +345,14 @@ class Slots:
 
     def end(self, *, wait: bool = True) -> None:
         """End all engines, when nothing is under way any more."""
-        with self._lock:
-            self._ending = True
-            engines = list(self._engines.values())
-        for engine in engines:
-            _shut_down(engine)
-        if wait:
-            for engine in engines:
-                _shut_down(engine, wait=True)
-        for slot in list(self._engines):
+        self._lanes.end(wait=wait)
+        for slot in self.lines.slots:
             drop_state(self._place(slot))
-        self._engine.close()
 
     def after_fork(self, lock: Any) -> None:
         """In a forked child: the slots are the parent's."""
         self._lock = lock
-        self._ending = True
-        self._engines.clear()
-
-
-def _future(given: object) -> Future[Any]:
-    if not isinstance(given, Future):
-        raise TypeError(f"submit() is to return a Future, not {given!r}")
-    return given
-
-
-def _shut_down(engine: Executor, *, wait: bool = False) -> None:
-    """End an engine, whatever it says to that: others are to be ended, too."""
-    try:
-        engine.shutdown(wait=wait, cancel_futures=True)
-    except BaseException as error:  # noqa: BLE001 - an engine's own
-        log.warning("%r cannot be shut down: %r", engine, error)
+        self._lanes.after_fork(lock)
 
 
 def _head(color: ColorQueue) -> deque[Any]:
