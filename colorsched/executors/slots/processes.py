@@ -3,7 +3,7 @@
 Why not a ``ProcessPoolExecutor`` with one worker: its parent keeps the writing end of the pipe that
 answers come by. A worker killed in the middle of a large answer leaves it reading for the rest, for
 ever: in 10 of 14 tries on CPython 3.13, 7 of 14 on 3.14 (and 8 of 14 with loky), each killed at
-another moment of an answer of 400 MB. Here only the child can write, so its death ends the read. And
+another moment of an answer of 400 MB. Here only the child can write: its death ends the read. And
 a call is one thread's hop there and one back: in one run 58 microseconds, the pool's 279 (CPython
 3.11, means of 1,000 calls, two busy cores; other runs had the pool at 100).
 """
