@@ -341,8 +341,9 @@ def test_the_calibration_finds_the_costs_that_made_the_measurements() -> None:
         ("few colors, more posters", "posting"): 1.0 * 1.1 + 0.2,
         ("chains", "seconds"): 0.5 + 0.64 / 64 + 0.7,
         ("chains, more workers", "seconds"): ((0.5 + 0.64 / 64 + 0.7) * 1.1 + 0.3) / 2,
+        ("a piece alone", "seconds"): 2.0,
+        ("a piece of two", "seconds"): 2.2,
         ("plain work", "seconds"): 2.0,
-        ("plain work, more threads", "seconds"): 1.1,
         ("wakes", "post"): 9.0,
         ("wakes", "wake"): 39.0,
     }
