@@ -160,6 +160,10 @@ def test_colors_that_thieves_take_from_each_other_are_seen_and_do_not_last_for_e
     load = evolve(LOAD, colors=5_000, callbacks=5_000, seconds=5 * MICROSECOND, posters=4)
     ran = threads.Simulation(load, DEAR, workers=64).run()
     assert ran.limit() == "steals from thieves"
+    assert ran.callbacks < 5_000
+    whole = threads.Simulation(load, DEAR, workers=64, to_the_end=True).run()
+    assert whole.callbacks == 5_000
+    assert whole.steals > ran.steals
     kept = threads.Simulation(load, DEAR, workers=64, guarded=True).run()
     assert kept.callbacks == 5_000
     assert kept.steals < ran.steals / 5
