@@ -160,13 +160,19 @@ def test_colors_that_thieves_take_from_each_other_are_seen_and_do_not_last_for_e
     load = evolve(LOAD, colors=5_000, callbacks=5_000, seconds=5 * MICROSECOND, posters=4)
     ran = threads.Simulation(load, DEAR, workers=64).run()
     assert ran.limit() == "steals from thieves"
-    assert ran.callbacks < 5_000
-    whole = threads.Simulation(load, DEAR, workers=64, to_the_end=True).run()
-    assert whole.callbacks == 5_000
-    assert whole.steals > ran.steals
     kept = threads.Simulation(load, DEAR, workers=64, guarded=True).run()
     assert kept.callbacks == 5_000
     assert kept.steals < ran.steals / 5
+
+
+def test_a_storm_of_steals_is_cut_off_but_for_who_wants_its_end() -> None:
+    load = evolve(LOAD, colors=5_000, callbacks=5_000, seconds=0.0, posters=4)
+    cut, whole = (
+        threads.Simulation(load, DEAR, workers=128, to_the_end=to_the_end).run()
+        for to_the_end in (False, True)
+    )
+    assert cut.callbacks < whole.callbacks == 5_000
+    assert cut.steals < whole.steals
 
 
 def test_a_turn_is_as_long_as_the_real_one() -> None:
