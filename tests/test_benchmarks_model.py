@@ -165,6 +165,16 @@ def test_colors_that_thieves_take_from_each_other_are_seen_and_do_not_last_for_e
     assert kept.steals < ran.steals / 5
 
 
+def test_a_storm_of_steals_is_cut_off_but_for_who_wants_its_end() -> None:
+    load = evolve(LOAD, colors=5_000, callbacks=5_000, seconds=0.0, posters=4)
+    cut, whole = (
+        threads.Simulation(load, DEAR, workers=128, to_the_end=to_the_end).run()
+        for to_the_end in (False, True)
+    )
+    assert cut.callbacks < whole.callbacks == 5_000
+    assert cut.steals < whole.steals
+
+
 def test_a_turn_is_as_long_as_the_real_one() -> None:
     assert lanes.callbacks_a_turn(0.0) == policy.CALLBACKS_PER_TURN
     assert lanes.callbacks_a_turn(policy.TURN_SECONDS) == 2  # the first look at the clock
@@ -233,6 +243,17 @@ def test_slots_run_every_callback_once_and_the_same_way_each_time(
     assert sum(color.ran for color in simulation.colors) == 2_000
 
 
+def test_a_single_callback_takes_each_step_once() -> None:
+    load = evolve(BEFORE, colors=1, callbacks=1)
+    paid = evolve(SLOT, callback=2 * MICROSECOND)
+    there = paid.hand_over + paid.send + paid.send_each + paid.carry / 4
+    away = paid.trip + load.seconds + paid.callback
+    back = paid.carry / 2 + paid.carry_each + paid.settle + paid.settle_each
+    ran = slots.SlotSimulation(load, paid, slots=1).run()
+    # A quarter of what carries it is done while it is away.
+    assert ran.seconds == pytest.approx(there + away + back, rel=0.001)
+
+
 def test_a_color_has_one_batch_under_way() -> None:
     load = evolve(BEFORE, colors=1)
     one, many = (slots.SlotSimulation(load, SLOT, slots=count).run() for count in (1, 16))
@@ -270,12 +291,14 @@ def test_posters_keep_slots_from_the_interpreter() -> None:
     assert soon.seconds < late.seconds
 
 
-def test_looking_at_other_slots_is_paid_by_the_parent() -> None:
-    load = evolve(LOAD, colors=5_000, callbacks=5_000, seconds=0.001)
-    dear = evolve(SLOT, steal_look=MICROSECOND, enter_look=MICROSECOND)
+@pytest.mark.parametrize(
+    "dear", [evolve(SLOT, enter_look=MICROSECOND), evolve(SLOT, steal_look=MICROSECOND)]
+)
+def test_looking_at_other_slots_is_paid_by_the_parent(dear: costs.SlotCosts) -> None:
+    # A few more colors than slots: all are busy, and most lines are empty.
+    load = evolve(BEFORE, colors=100, seconds=0.001)
     paid, free = (slots.SlotSimulation(load, cost, slots=64).run() for cost in (dear, SLOT))
-    assert paid.rate < 0.5 * free.rate
-    assert paid.limit() == "parent"
+    assert paid.busy["parent"] > 1.2 * free.busy["parent"]
 
 
 def test_slots_share_few_processors_with_the_parent() -> None:
@@ -341,8 +364,9 @@ def test_the_calibration_finds_the_costs_that_made_the_measurements() -> None:
         ("few colors, more posters", "posting"): 1.0 * 1.1 + 0.2,
         ("chains", "seconds"): 0.5 + 0.64 / 64 + 0.7,
         ("chains, more workers", "seconds"): ((0.5 + 0.64 / 64 + 0.7) * 1.1 + 0.3) / 2,
+        ("a piece alone", "seconds"): 2.0,
+        ("a piece of two", "seconds"): 2.2,
         ("plain work", "seconds"): 2.0,
-        ("plain work, more threads", "seconds"): 1.1,
         ("wakes", "post"): 9.0,
         ("wakes", "wake"): 39.0,
     }

@@ -31,8 +31,7 @@ class Calibration:
     slots: SlotCosts | None
     """None where the parent has no GIL: that is not modeled."""
     crowding: float
-    """How many times longer plain work takes while a second thread computes, too (a second
-    process, with the GIL)."""
+    """How many times longer plain work takes while a second process computes, too."""
     iteration: float
     """Seconds that one iteration of the spinning loop takes."""
 
@@ -48,6 +47,7 @@ def calibrate(settings: Settings, interpreter: Interpreter, *, cores: int) -> Ca
     threads = 2 if cores > 1 and not interpreter.gil else 1
     chain = {"callbacks": 2 * count, "chains": 100}
     work = {"callbacks": 400, "iterations": ITERATIONS}
+    piece = {"count": settings.pick(full=2_000, quick=500), "iterations": ITERATIONS}
     few = {"colors": FEW_COLORS, "each": count // FEW_COLORS}
     cases = [
         Case("few colors", filled, few),
@@ -56,7 +56,8 @@ def calibrate(settings: Settings, interpreter: Interpreter, *, cores: int) -> Ca
         Case("chains", chains, chain),
         Case("chains, more workers", chains, {**chain, "workers": threads}),
         Case("plain work", "spinning:plain_threads", {**work, "workers": 1}),
-        Case("plain work, more threads", "spinning:plain_threads", {**work, "workers": threads}),
+        Case("a piece alone", "spinning:crowded", {**piece, "processes": 1}),
+        Case("a piece of two", "spinning:crowded", {**piece, "processes": 2}),
         Case("wakes", "calibrating:wakes", {"times": settings.pick(full=200, quick=50)}),
         Case("steps", "calibrating:steps"),
         Case("handoff", "calibrating:handoff", {"times": settings.pick(full=5_000, quick=1_000)}),
@@ -75,15 +76,12 @@ def calibrate(settings: Settings, interpreter: Interpreter, *, cores: int) -> Ca
 def _slot_cases(count: int) -> list[Case]:
     steps = "calibrating_slots"
     few = {"colors": FEW_COLORS, "each": count // FEW_COLORS}
-    work = {"callbacks": 4_000, "iterations": ITERATIONS}
     return [
         Case("slots, few colors", f"{steps}:filled", few),
         Case("slots, many colors", f"{steps}:filled", {"colors": MANY_COLORS, "each": 1}),
         Case("single batches", f"{steps}:lane", {"batch": 1, "batches": count // 50}),
         Case("full batches", f"{steps}:lane", {"batch": BATCH, "batches": count // 500}),
         Case("looks", f"{steps}:looks"),
-        Case("work in one process", "slots:plain_processes", {**work, "workers": 1}),
-        Case("work in two processes", "slots:plain_processes", {**work, "workers": 2}),
     ]
 
 
@@ -118,11 +116,7 @@ def costs_of(measured: Measured, *, gil: bool, threads: int) -> Calibration:
     post = value("few colors", "posting")
     ready = max(0.0, value("many colors", "posting") - post)
     chain = each("chains")
-    crowding = 1.0
-    if threads > 1:
-        crowding = max(1.0, threads * each("plain work, more threads") / each("plain work"))
-    elif gil:
-        crowding = max(1.0, 2 * each("work in two processes") / each("work in one process"))
+    crowding = max(1.0, each("a piece of two") / each("a piece alone"))
     sharing = max(0.0, threads * each("chains, more workers") - crowding * chain)
     more_posters = value("few colors, more posters", "posting")
     handoff = each("handoff")

@@ -86,8 +86,9 @@ class Outcome:
             return "steals from thieves"
         if share >= FULL and name != "hottest color":
             return name
+        idle = f"too little ready (most used: {name}, {share:.0%})"
         if self.spent is None:
-            return "slots"
+            return idle
         shares = self.spent.shares()
         if shares["work"] + shares["turns"] >= FULL:
             return "workers"
@@ -97,6 +98,6 @@ class Outcome:
             "locked": "scheduler's lock",
             "sleep": "waking and sleeping",
             "polling": "poller",
-            "idle": f"too little ready (most used: {name}, {share:.0%})",
+            "idle": idle,
         }
         return words[max(words, key=lambda word: shares[word])]

@@ -5,6 +5,7 @@ They read as ``executors.threads`` does, with seconds yielded where that one com
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -39,11 +40,15 @@ class Simulation:
         crowding: float = 1.0,
         seed: int = 1,
         guarded: bool = False,
+        to_the_end: bool = False,
     ) -> None:
-        """``guarded``: as if nobody could steal from a thief the color that it will run first."""
+        """``guarded``: as if nobody could steal from a thief the color that it will run first.
+
+        ``to_the_end``: even if colors are stolen over and over; see ``STORM``.
+        """
         self._load = load
         self._guarded = guarded
-        self._storm = STORM * load.callbacks
+        self._storm = math.inf if to_the_end else STORM * load.callbacks
         self._costs = costs
         if costs.gil:
             self._engine: Engine = LockedEngine(interval=costs.interval, switch=costs.switch)

@@ -6,8 +6,11 @@ a while would look stuck, and "one worker" would be two.
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 
 def spin(iterations: int) -> int:
@@ -26,6 +29,29 @@ def calibrate() -> dict[str, float]:
         spin(10_000)
         tries.append(time.perf_counter() - begin)
     return {"count": 10_000, "seconds": min(tries), "per_microsecond": 10_000 / min(tries) / 1e6}
+
+
+def pieces(count: int, iterations: int) -> float:
+    """The median of so many short pieces of work."""
+    times = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        spin(iterations)
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def crowded(*, processes: int, count: int, iterations: int) -> dict[str, float]:
+    """How long a short piece takes while so many processes compute.
+
+    Pieces are shorter than the time slices of neighbors on the machine, and the median is of those
+    that none has interrupted: it tells what processors lose by each other.
+    """
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for future in [pool.submit(time.sleep, 0.1) for _ in range(processes)]:
+            future.result()  # all have started
+        found = [pool.submit(pieces, count, iterations) for _ in range(processes)]
+        return {"count": 1, "seconds": max(future.result() for future in found)}
 
 
 def plain_threads(*, callbacks: int, iterations: int, workers: int) -> dict[str, float]:

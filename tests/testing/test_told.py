@@ -163,7 +163,8 @@ def test_who_hashes_badly_fails_as_in_the_plain_container() -> None:
     with SimRuntime(observer=RaceDetector()) as rt:
         rt.color("red").submit(work).result()
     assert len(failed) == 6
-    assert failed[3:] == ["odd"] * 3
+    # CPython 3.14 says more than the object does.
+    assert all("odd" in text for text in failed[3:])
 
 
 OPERATIONS: list[Callable[[Account, Shared[int], int], object]] = [

@@ -125,13 +125,18 @@ class Conformance(Reported):
         """Timers of one time come in the order in which they were made."""
         self._needs("timers")
         ran: list[int] = []
-        with self._runtime() as rt:
-            color = rt.color("timers")
-            now = rt.time()
-            for place in (3, 1, 2, 0):
-                color.call_at(now + place * 0.001, ran.append, 2 * place)
-                color.call_at(now + place * 0.001, ran.append, 2 * place + 1)
-            self._drain(rt)
+        late, lead = True, 0.01
+        while late and lead < self.patience:  # who was held up while he made them tries again
+            ran.clear()
+            with self._runtime() as rt:
+                color = rt.color("timers")
+                first = rt.time() + lead
+                for place in (3, 1, 2, 0):
+                    color.call_at(first + place * 0.001, ran.append, 2 * place)
+                    color.call_at(first + place * 0.001, ran.append, 2 * place + 1)
+                late = rt.time() >= first
+                self._drain(rt)
+            lead *= 2
         if ran != sorted(ran) or len(ran) != 8:
             raise ContractError(Point.FIFO, f"timers 0 to 7, by their times, ran as {ran}")
 
