@@ -78,6 +78,16 @@ def start_and_wait(started: str, go_on: str) -> float:
     return wait_for(go_on)
 
 
+def meet(folder: str, name: str, count: int, patience: float = 60.0) -> None:
+    """Wait until so many are here, each in a slot of its own."""
+    Path(folder, name).touch()
+    until = time.monotonic() + patience
+    while len(os.listdir(folder)) < count:  # noqa: PTH208 - as above
+        if time.monotonic() > until:
+            raise TimeoutError(f"{name} waits for {count}")
+        time.sleep(0.001)
+
+
 def big(size: int) -> bytes:
     return bytes(size)
 

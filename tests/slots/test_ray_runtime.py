@@ -51,14 +51,16 @@ class TestRay(conformance.Conformance):
         return Runtime(executor="ray", workers=2, **options)
 
 
-def test_lambdas_travel_and_slots_are_on_both_nodes(nodes: Cluster) -> None:
+def test_lambdas_travel_and_slots_are_on_both_nodes(nodes: Cluster, tmp_path: Path) -> None:
     with Runtime(executor="ray", workers=4, address=nodes.address) as rt:
+        meet = slot_functions.meet  # a function goes by value, its module would be looked for
 
-        def node() -> str:
+        def node(name: str) -> str:
+            meet(str(tmp_path), name, 4)
             return str(ray.get_runtime_context().get_node_id())
 
-        where = {rt.color(n).submit(node).result(SECONDS) for n in range(40)}
-        assert len(where) == 2
+        futures = [rt.color(n).submit(node, str(n)) for n in range(4)]
+        assert len({future.result(SECONDS) for future in futures}) == 2
         base = 40
         assert rt.submit(lambda: base + 2).result(SECONDS) == 42
 
