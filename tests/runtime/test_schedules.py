@@ -27,7 +27,7 @@ from colorsched.testing.stage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from colorsched.core.handle import Handle
     from colorsched.testing.stage import Policy
@@ -141,6 +141,15 @@ def colors_die_and_come_again(play: Scene) -> None:
     # that, which may be asleep; a collection sees to it for all.
     gc.collect()
     assert rt.stats().colors == 1
+
+
+@pytest.fixture(autouse=True)
+def _collections_are_quick() -> Iterator[None]:
+    """A scene collects garbage in each of its schedules, but not what other tests have left."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def _ran_or_says_why(play: Scene, handles: list[tuple[Any, Handle]]) -> None:
