@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colorsched import Runtime
+from colorsched.ports import FENCE
 from support import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from colorsched.color import Color
 
 MEBIBYTE = 2**20
 WAVE = 20_000
@@ -114,6 +117,37 @@ def test_who_looks_through_the_colors_keeps_none_alive_but_the_one_it_looks_at(r
     del look
     gc.collect()
     assert references[0]() is None
+
+
+def let_go_at_the_limit(held: list[Color]) -> None:
+    """Empty a list where no Python function can be called any more."""
+    try:
+        let_go_at_the_limit(held)
+    except RecursionError:
+        held.clear()
+
+
+@pytest.mark.skipif(not FENCE, reason="with the GIL its entry is left for the next look")
+def test_a_color_let_go_where_no_function_can_be_called_leaves_nothing(rt: Runtime) -> None:
+    """Its weak reference's callback ran into the limit; and so did that of thousands, at once.
+
+    A free-threaded interpreter lets go of what other threads have dropped wherever a function
+    begins: in such a callback, too, and in the callback inside that.
+    """
+    before = rt.stats().colors
+    held = [rt.color("held")]
+    let_go_at_the_limit(held)
+    assert (held, rt.stats().colors) == ([], before)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_entry_left_behind_is_taken_out_by_the_next_look(rt: Runtime) -> None:
+    before = rt.stats().colors
+    held = [rt.color("held")]
+    let_go_at_the_limit(held)
+    assert held == []
+    assert rt.drain(PATIENCE_SECONDS)
+    assert rt.stats().colors == before
 
 
 def test_a_color_lives_as_long_as_somebody_needs_it(rt: Runtime) -> None:
