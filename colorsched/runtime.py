@@ -168,7 +168,7 @@ class Runtime:
         self._drains: list[Bell] = []
         self._ended = Bell(doors)
         self._told: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        """Tasks that ``shutdown(cancel_futures=True)`` has cancelled."""
+        """Tasks that the end has cancelled."""
         self._ender: Any = None
         """The thread that ends the runtime, once shutdown began."""
         self._forked = False
@@ -437,20 +437,23 @@ class Runtime:
                 color.post_inner(InnerHandle((self._cancel_live, (), copy_context())))
 
     def _cancel_live(self) -> None:
-        # Each once: a second cancel would break into the cleaning up after the first.
-        with self._lock:
-            tasks = [task for task in self._shared.live.copy() if task not in self._told]
-            self._told.update(tasks)
-        self._cancel_tasks(tasks)
+        self._cancel_tasks(self._shared.live.copy())
 
     def _cancel_tasks(self, tasks: Iterable[asyncio.Task[Any]]) -> Bell:
-        """Cancel asyncio tasks, each in its color. The bell rings when all have ended."""
+        """Cancel asyncio tasks, each in its color. The bell rings when all have ended.
+
+        Each is cancelled once: a second cancel would break into the cleaning up after the first.
+        """
         ended = Bell(self._doors)
         left = set(tasks)
+        with self._lock:
+            new = left.difference(self._told)
+            self._told.update(new)
 
         def cancel(task: asyncio.Task[Any]) -> None:
             task.add_done_callback(gone)
-            task.cancel()
+            if task in new:
+                task.cancel()
 
         def gone(task: asyncio.Task[Any]) -> None:
             left.discard(task)

@@ -253,6 +253,40 @@ def test_run_cancels_others_awaits_them_and_runs_what_was_posted() -> None:
     assert sorted(steps) == ["generator", "holding", "posted", "spawned", "task"]
 
 
+def test_run_cancels_each_task_once_so_that_it_can_clean_up() -> None:
+    """It cancels what it finds and what is about to start; a held color was looked at for both."""
+    cancels: list[int] = []
+
+    async def slow(begun: asyncio.Event | None = None) -> None:
+        try:
+            if begun is not None:
+                begun.set()
+            await asyncio.sleep(3600)
+        finally:
+            for _ in range(1000):  # long enough for whoever else wants to cancel it
+                await asyncio.sleep(0)
+            task = asyncio.current_task()
+            assert task is not None
+            cancels.append(task.cancelling())
+
+    async def main() -> None:
+        runtime = current_runtime()
+        holding = asyncio.Event()
+
+        async def held() -> None:
+            runtime.post(holding.set)
+            await slow()
+
+        runtime.color("held").submit(held)
+        begun = asyncio.Event()
+        runtime.spawn(slow(begun))
+        await begun.wait()
+        await holding.wait()
+
+    run(main())
+    assert cancels == [1, 1]
+
+
 def test_run_hands_what_callbacks_raise_to_the_handler() -> None:
     errors: list[BaseException] = []
 
