@@ -80,9 +80,7 @@ def run(
         # An interrupt comes here too: main is then cancelled with the other coroutines. Work is
         # taken until they have ended, since they may need some to clean up.
         try:
-            tasks = {*runtime._shared.live.copy(), *runtime._background()}
-            runtime._cancel_coming()
-            runtime._wait(runtime._cancel_tasks(tasks), None)
+            runtime._ending.cancel_coroutines()
             runtime.shutdown()
         except BaseException:
             runtime.shutdown(wait=False, cancel_futures=True)

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import inspect
-import logging
 import os
 import threading
-import traceback
 import weakref
-from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from colorsched.aio.shared import Shared
 from colorsched.color import Color
-from colorsched.core.handle import InnerHandle
-from colorsched.core.queue import ColorQueue
-from colorsched.core.scheduler import Scheduler, drop_all
-from colorsched.core.turn import run_turns
+from colorsched.core.scheduler import Scheduler
 from colorsched.core.waits import WaitGraph
-from colorsched.errors import ColorDeadlock, ForkedRuntime, RuntimeShutdown
+from colorsched.ending import Ending, running_loops
+from colorsched.errors import ColorDeadlock, ForkedRuntime
 from colorsched.events import Stats
 from colorsched.executors.slots.engines import usable_cores
 from colorsched.executors.slots.manager import Slots
 from colorsched.executors.slots.placing import placing_for
 from colorsched.executors.slots.settle import Settler
 from colorsched.executors.threads import Workers
+from colorsched.failures import Failures
 from colorsched.observed import ObservedColor, ObservedLoop
 from colorsched.placed import ObservedSlotColor, SlotColor
 from colorsched.ports import Doors, gil_enabled, here
+from colorsched.quiet import Quiet
 from colorsched.sources.hub import Hub
 from colorsched.sources.poller import open_poller
-from colorsched.sources.signals import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable, Iterable
+    from collections.abc import Callable, Coroutine, Hashable
     from types import TracebackType
 
     from colorsched.aio.future import ColorFuture
@@ -44,12 +39,11 @@ if TYPE_CHECKING:
     from colorsched.executors.slots.engines import slots
     from colorsched.executors.slots.jobs import Retry
     from colorsched.executors.slots.placing import Placing
+    from colorsched.sources.signals import Bell
     from colorsched.sources.timers import TimerHandle
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-log = logging.getLogger("colorsched")
 
 #: How many threads more than ``workers`` a runtime may have when callbacks block.
 SPARES = 32
@@ -114,6 +108,8 @@ class Runtime:
 
     """
 
+    _quiet_type = Quiet
+
     def __init__(
         self,
         workers: int | None = None,
@@ -143,8 +139,7 @@ class Runtime:
         doors = Doors(poller=open_poller) if doors is None else doors
         self._doors = doors
         self._placing = placing
-        self._exception_handler = exception_handler
-        self._lock = doors.lock()
+        self._failures = Failures(exception_handler)
         self._hub = Hub(doors)
         waits = WaitGraph(doors.lock())
         self._shared = Shared(self._hub, waits, doors.lock(), observer)
@@ -165,16 +160,22 @@ class Runtime:
             atexit.unregister(_at_exit)
             atexit.register(_at_exit)
         self._get = self._scheduler.registry.get
-        self._drains: list[Bell] = []
-        self._ended = Bell(doors)
-        self._told: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        """Tasks that the end has cancelled."""
-        self._ender: Any = None
-        """The thread that ends the runtime, once shutdown began."""
         self._forked = False
         self._default: Color = self._get(DEFAULT)
-        self._hub.timers.cancelled = self._stir
+        self._quiet = self._quiet_type(doors, self._scheduler, self._shared, self._hub, self._wait)
+        self._hub.timers.cancelled = self._quiet.stir
         self._workers = self._make_workers(count, most)
+        self._ending = Ending(
+            doors,
+            self._scheduler,
+            self._shared,
+            self._hub,
+            slots=self._slots,
+            workers=self._workers,
+            quiet=self._quiet,
+            wait=self._wait,
+            over=partial(_runtimes.discard, self),
+        )
         self._workers.start()
         _runtimes.add(self)
 
@@ -207,7 +208,7 @@ class Runtime:
             self._hub,
             count=count,
             most=most,
-            rested=self._rested,
+            rested=self._quiet.rested,
             failed=self._failed,
             began=self._shared.generators.install,
         )
@@ -319,52 +320,14 @@ class Runtime:
         self._refuse_inside("drain")
         if self._forked:
             self._default._check_open()
-        quiet = Bell(self._doors)
-        with self._lock:
-            self._drains.append(quiet)
-        try:
-            self._rested()
-            # Asked after the bell was hung up, since the end rings those it finds.
-            if not (self._ended.rung or self._wait(quiet, timeout)):
-                return False
-        finally:
-            with self._lock:
-                self._drains.remove(quiet)
+        if not self._quiet.wait(timeout):
+            return False
         if self._shared.observer is not None:
             self._shared.observer.settled()
         return True
 
     def _wait(self, bell: Bell, timeout: float | None) -> bool:
         return self._hub.signals.main.wait(bell, timeout)
-
-    def _stir(self) -> None:
-        """A timer was cancelled, in a finalizer perhaps, or in a signal handler: take no lock.
-
-        A worker that polls comes out, goes to sleep again, and finds out whether it is quiet.
-        """
-        if self._drains:
-            self._hub.poller.wake()
-
-    def _rested(self) -> None:
-        """Tell who waits for quiet, if it is quiet.
-
-        Called by a worker that has gone to sleep, and by who asks.
-        """
-        # Only who asked before the look: for a drain that comes later the answer may be too old.
-        asked = list(self._drains)
-        if asked and self._is_quiet():
-            for bell in asked:
-                bell.ring()
-
-    def _is_quiet(self) -> bool:
-        return (
-            not self._shared.live
-            and not self._hub.timers.outstanding()
-            and self._scheduler.is_quiet()
-            # Asked again: a callback before the look may have started them.
-            and not self._shared.live
-            and not self._hub.timers.outstanding()
-        )
 
     def _refuse_inside(self, what: str) -> None:
         lane = here.lane
@@ -403,121 +366,11 @@ class Runtime:
             return
         if wait:
             self._refuse_inside("shutdown")
-        error = RuntimeShutdown(
-            "the runtime is shut down and takes no more work: post before shutdown() or the end "
-            "of the with block, or make a new Runtime"
-        )
-        with self._lock:
-            first = self._scheduler.closed is None
-            if first:
-                self._scheduler.close(error)
-        if first:
-            self._hub.timers.close(error)
-        if threading.current_thread() is threading.main_thread():
-            self._hub.signals.remove_all()
-        if first:
-            self._ender = self._doors.thread(self._end, "colorsched-shutdown")
+        self._ending.begin()
         if cancel_futures:
-            self._cancel_all()
+            self._ending.cancel_all()
         if wait:
-            self._wait(self._ended, None)
-            if self._ender is not None:
-                self._ender.join()
-
-    def _cancel_all(self) -> None:
-        for color in self._scheduler.registry.alive():
-            drop_all(color, "shut down")
-        self._cancel_coming()
-        self._cancel_live()
-
-    def _cancel_coming(self) -> None:
-        """Cancel coroutines that are about to start, too: look again after what is queued."""
-        for color in self._scheduler.registry.alive():
-            if not color.is_idle():
-                color.post_inner(InnerHandle((self._cancel_live, (), copy_context())))
-
-    def _cancel_live(self) -> None:
-        self._cancel_tasks(self._shared.live.copy())
-
-    def _cancel_tasks(self, tasks: Iterable[asyncio.Task[Any]]) -> Bell:
-        """Cancel asyncio tasks, each in its color. The bell rings when all have ended.
-
-        Each is cancelled once: a second cancel would break into the cleaning up after the first.
-        """
-        ended = Bell(self._doors)
-        left = set(tasks)
-        with self._lock:
-            new = left.difference(self._told)
-            self._told.update(new)
-
-        def cancel(task: asyncio.Task[Any]) -> None:
-            task.add_done_callback(gone)
-            if task in new:
-                task.cancel()
-
-        def gone(task: asyncio.Task[Any]) -> None:
-            left.discard(task)
-            if not left:
-                ended.ring()
-
-        if not left:
-            ended.ring()
-        for task in left.copy():
-            task.get_loop().call_soon_threadsafe(cancel, task)
-        return ended
-
-    def _end(self) -> None:
-        """What a shutdown does, on a thread of its own so that it can be waited for or not."""
-        try:
-            self._wind_up()
-        finally:
-            _runtimes.discard(self)
-            self._ended.ring()
-            with self._lock:
-                for bell in self._drains:
-                    bell.ring()
-
-    def _wind_up(self) -> None:
-        self._quiet()
-        self._wait(self._cancel_tasks(self._background()), None)
-        self._quiet()
-        for loop in self._loops():
-            self._close_generators(loop)
-        self._quiet()
-        self._hub.io.remove_all()
-        self._hub.timers.drop("shut down", inner=True)
-        self._workers.end()
-        self._workers.join()
-        self._scheduler.stop()
-        if self._slots is not None:
-            self._slots.end()
-        self._shared.end_pool()
-        for loop in self._loops():
-            loop.end()
-        self._hub.close()
-
-    def _quiet(self) -> None:
-        quiet = Bell(self._doors)
-        with self._lock:
-            self._drains.append(quiet)
-        self._rested()
-        self._wait(quiet, None)
-        with self._lock:
-            self._drains.remove(quiet)
-
-    def _loops(self) -> list[Any]:
-        loops = (color.running_loop() for color in self._scheduler.registry.alive())
-        return [loop for loop in loops if loop is not None]
-
-    def _background(self) -> list[asyncio.Task[Any]]:
-        return [
-            task for loop in self._loops() for task in asyncio.all_tasks(loop) if not task.done()
-        ]
-
-    def _close_generators(self, loop: Any) -> None:
-        if "_asyncgens" in vars(loop):
-            done = asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop)
-            done.result()
+            self._ending.wait()
 
     def __enter__(self) -> Runtime:  # noqa: PYI034 - a runtime is not subclassed
         enter(self)
@@ -551,43 +404,7 @@ class Runtime:
     # -- failures -------------------------------------------------------------------------------
 
     def _failed(self, error: BaseException) -> None:
-        """A callback raised. Called in its color, with its loop, if it has one, as the running."""
-        before, here.ticket, here.failed = here.ticket, here.failed or here.ticket, None
-        try:
-            self._tell(error)
-        except BaseException:  # noqa: BLE001 - whatever the handler raises, the worker must live
-            try:
-                log.exception("The exception handler failed on %r", error)
-            except BaseException:  # noqa: BLE001 - logging fails too, and the worker must live
-                traceback.print_exc()
-        finally:
-            here.ticket = before
-
-    def _tell(self, error: BaseException) -> None:
-        """Hand an exception to whom it may concern."""
-        lane = here.lane
-        color = None if lane is None else lane.color
-        loop = None if color is None else color.running_loop()
-        if loop is not None and loop._exception_handler is not None:
-            message = f"Exception in a callback of {color!r}"
-            loop.call_exception_handler({"message": message, "exception": error})
-        elif isinstance(error, (SystemExit, KeyboardInterrupt)) and _left_coroutine(error):
-            log.debug("%r left a task, which keeps it for who awaits it", error)
-        elif self._exception_handler is not None:
-            self._exception_handler(error)
-        else:
-            log.error("Exception in a callback of %r", color, exc_info=error)
-
-    def _abandon(self) -> None:
-        """At the interpreter's exit, where no thread can be started any more: just end."""
-        if self._ender is not None and self._ended.wait(0.1, lambda: None):
-            return
-        self._scheduler.close(RuntimeShutdown("the interpreter is exiting"))
-        self._workers.end()
-        if self._slots is not None:
-            self._slots.end(wait=False)
-        for thread in self._workers.threads:
-            thread.join(timeout=0.1)  # one that is stuck in a callback is a daemon, and dies
+        self._failures.tell(error)
 
     def _after_fork(self) -> None:
         """In a forked child: no thread of ours is alive, and any lock may be taken for ever."""
@@ -596,12 +413,12 @@ class Runtime:
             "this runtime belongs to the parent process; threads do not survive a fork. "
             "Make a new Runtime in the child, or start the child by spawning."
         )
-        self._lock = self._doors.lock()
+        self._quiet.after_fork(self._doors.lock())
+        self._ending.after_fork(self._doors.lock())
         self._shared.after_fork(self._doors.lock)
         self._scheduler.locals.after_fork(self._doors.lock())
         if self._slots is not None:
             self._slots.after_fork(self._doors.lock())
-        self._drains = []
         self._scheduler.lock = self._doors.lock()
         self._scheduler.close(error)
         # If a callback forked, its worker goes on in the child: it is to find nothing, and end.
@@ -611,24 +428,10 @@ class Runtime:
         for color in self._scheduler.registry.alive():
             color._queue.clear()
             color._aside = None
-        for loop in self._loops():
+        for loop in running_loops(self._scheduler):
             loop.end()
         self._hub.after_fork(error, self._doors.lock)
         _runtimes.discard(self)
-        self._ended = Bell(self._doors)
-        self._ended.ring()
-
-
-def _left_coroutine(error: BaseException) -> bool:
-    """Whether an error came out of a coroutine: its task keeps it, and raises it once more."""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename in _OWN_FRAMES:
-        tb = tb.tb_next
-    return tb is not None and bool(tb.tb_frame.f_code.co_flags & inspect.CO_COROUTINE)
-
-
-#: The files whose frames may stand between a worker and what it runs.
-_OWN_FRAMES = {run_turns.__code__.co_filename, ColorQueue.dispatch.__code__.co_filename}
 
 
 def _whole(name: str, value: object) -> int:
@@ -687,7 +490,7 @@ def _after_fork_in_child() -> None:
 def _at_exit() -> None:
     """Forgotten runtimes: end their threads before the interpreter takes itself apart."""
     for runtime in list(_runtimes):
-        runtime._abandon()
+        runtime._ending.abandon()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from colorsched.aio.future import ColorFuture
 from colorsched.aio.tasks import Bond
+from colorsched.ending import running_loops
 from colorsched.testing.callees import awaits, short_name
 from colorsched.testing.errors import Stalled
 
@@ -73,7 +74,7 @@ def explain_livelock(error: Livelock, rt: SimRuntime) -> None:
 
 def find_cycle(rt: SimRuntime) -> list[str]:
     """A circle of tasks each of which waits for the next; empty if none is seen."""
-    tasks = [task for loop in rt._loops() for task in asyncio.all_tasks(loop)]
+    tasks = [task for loop in running_loops(rt._scheduler) for task in asyncio.all_tasks(loop)]
     tasks.sort(key=lambda task: (repr(_color(task)), task.get_name()))
     edges = {task: [x for x in _awaited(task, tasks) if not x.done()] for task in tasks}
     for start in tasks:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, frozen
 
 from colorsched.core.scheduler import drop_all
+from colorsched.ending import running_loops
 from colorsched.errors import ColorDeadlock
 from colorsched.events import NOTHING, Ticket, told
 from colorsched.ports import here
@@ -260,7 +261,7 @@ def _bury(rt: SimRuntime) -> None:
     """Close what the run has left unfinished, without a word about it."""
     for color in rt._scheduler.registry.alive():
         drop_all(color, OVER, inner=True)
-    for loop in rt._loops():
+    for loop in running_loops(rt._scheduler):
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own way to say that it is meant
             with warnings.catch_warnings():

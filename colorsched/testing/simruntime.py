@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from colorsched.aio.future import ColorFuture
 from colorsched.aio.tasks import Bond, is_async
 from colorsched.color import Color
+from colorsched.ending import running_loops
 from colorsched.errors import RuntimeShutdown
 from colorsched.executors.slots.jobs import checked_retry
 from colorsched.observed import ObservedColor, ObservedFuture
@@ -156,19 +157,13 @@ class SimRuntime(Runtime):
             apart=apart,
             count=count,
         )
-        simulation.rested = self._rested
+        simulation.rested = self._quiet.rested
         simulation.began = self._shared.generators.install
         self._shared.set_pool(SimPool(self))  # type: ignore[arg-type]  # stands in for the pool of threads
         return simulation
 
     def _wait(self, bell: Any, timeout: float | None) -> bool:
         return self._simulation.wait(lambda: bell.rung, timeout, "quiet")
-
-    def _close_generators(self, loop: Any) -> None:
-        if "_asyncgens" in vars(loop):
-            done = asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop)
-            self._simulation.wait(done.done, None, f"the generators of {loop!r}")
-            done.result()
 
     def __enter__(self) -> SimRuntime:  # noqa: PYI034 - as of Runtime
         super().__enter__()
@@ -252,7 +247,7 @@ class SimRuntime(Runtime):
                 RuntimeShutdown("this simulation was discarded, and takes no more work")
             )
         self._simulation.close()
-        for loop in self._loops():
+        for loop in running_loops(self._scheduler):
             _forget_tasks(loop)
 
 

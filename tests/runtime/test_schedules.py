@@ -15,6 +15,7 @@ import pytest
 
 from colorsched import Runtime, RuntimeShutdown
 from colorsched.core.scheduler import Lane, Scheduler, drop_all
+from colorsched.quiet import Quiet
 from colorsched.sources.signals import Bell
 from colorsched.testing.stage import (
     Scene,
@@ -362,21 +363,28 @@ class SweepsLivingLanes(Scheduler):
                 drop_all(lane.ready.popleft(), "shut down", inner=True)
 
 
-class RingsLate(Runtime):
+class RingsLate(Quiet):
     """Tells whoever waits for quiet by the time it comes round to it."""
 
-    def _rested(self) -> None:
-        if self._drains and self._is_quiet():
+    def rested(self) -> None:
+        if self.bells and self.holds():
             with self._lock:
-                for bell in self._drains:
+                for bell in self.bells:
                     bell.ring()
 
 
-class DrainsHastily(Runtime):
+class DrainsHastily(Quiet):
     """Takes it for quiet when no color has callbacks."""
 
-    def _is_quiet(self) -> bool:
+    def holds(self) -> bool:
         return all(color.is_idle() for color in self._scheduler.registry.alive())
+
+
+def with_quiet(kind: type[Quiet]) -> type[Runtime]:
+    class Waiting(Runtime):
+        _quiet_type = kind
+
+    return Waiting
 
 
 def with_scheduler(kind: type[Scheduler]) -> Callable[..., Runtime]:
@@ -395,8 +403,8 @@ PLANTED: dict[str, Callable[[Policy], None]] = {
     "wakes nobody": scene(posts_from_two_threads, make=with_scheduler(WakesNobody)),
     "stays waking": scene(posts_from_two_threads, make=with_scheduler(StaysWaking)),
     "sweeps living lanes": scene(posts_while_shutting_down, make=with_scheduler(SweepsLivingLanes)),
-    "rings late": scene(posts_and_drains_twice, workers=3, make=RingsLate),
-    "drains hastily": scene(drains, make=DrainsHastily),
+    "rings late": scene(posts_and_drains_twice, workers=3, make=with_quiet(RingsLate)),
+    "drains hastily": scene(drains, make=with_quiet(DrainsHastily)),
 }
 
 

@@ -184,7 +184,7 @@ def test_drain_waits_for_timers_and_for_the_last_one_cancelled(rt: Runtime) -> N
     timer = rt.call_later(3600, int)
     with ThreadPoolExecutor(1) as pool:
         drained = pool.submit(rt.drain, PATIENCE_SECONDS)
-        while not rt._drains:
+        while not rt._quiet.bells:
             pass
         timer.cancel()
         assert drained.result(PATIENCE_SECONDS)

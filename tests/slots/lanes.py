@@ -160,5 +160,6 @@ def driven(*lanes: Any, **options: Any) -> Iterator[Driven]:
         made.quiet()
     finally:
         made.rt.shutdown(wait=False, cancel_futures=True)
-    made.rt._ender.join(PATIENCE_SECONDS)
-    assert not made.rt._ender.is_alive(), "the shutdown hangs"
+    thread = made.rt._ending._thread
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive(), "the shutdown hangs"

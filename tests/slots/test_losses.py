@@ -441,7 +441,7 @@ def test_posts_of_a_callback_that_ends_after_the_shutdown_are_told() -> None:
         play.rt.shutdown(wait=False)
         call.run()
         assert result(future) == "ran"
-        assert play.rt._ended.wait(PATIENCE_SECONDS, lambda: None)
+        assert play.rt._ending._ended.wait(PATIENCE_SECONDS, lambda: None)
         assert [type(each) for each in play.failures] == [RuntimeShutdown]
 
 
