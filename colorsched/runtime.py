@@ -15,7 +15,7 @@ from colorsched.core.scheduler import Scheduler
 from colorsched.core.waits import WaitGraph
 from colorsched.ending import Ending, running_loops
 from colorsched.errors import ColorDeadlock, ForkedRuntime
-from colorsched.events import Stats
+from colorsched.events import Observer, Stats
 from colorsched.executors.slots.engines import usable_cores
 from colorsched.executors.slots.manager import Slots
 from colorsched.executors.slots.placing import placing_for
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from colorsched.aio.future import ColorFuture
     from colorsched.core.handle import Handle
-    from colorsched.events import Observer
     from colorsched.executors.slots.engines import slots
     from colorsched.executors.slots.jobs import Retry
     from colorsched.executors.slots.placing import Placing
@@ -92,7 +91,8 @@ class Runtime:
     All methods are thread-safe.
 
     Raises:
-        TypeError: ``workers`` or ``max_workers`` is no whole number, or the handler not callable.
+        TypeError: ``workers`` or ``max_workers`` is no whole number, the handler not callable, or
+            the observer no ``Observer``.
         ValueError: ``workers`` or ``max_workers`` is out of range; there is no such executor, or an
             option that is not for it.
         NoSlots: the executor cannot be had on this interpreter.
@@ -134,6 +134,8 @@ class Runtime:
             )
         if exception_handler is not None and not callable(exception_handler):
             raise TypeError(f"exception_handler must be callable, not {exception_handler!r}")
+        if observer is not None and not isinstance(observer, Observer):
+            raise TypeError(f"observer must be a colorsched.events.Observer, not {observer!r}")
         # Last, since it may join a cluster: that is not to be left over if an option is refused.
         placing = placing_for(executor, wanted, address=address, travel=travel, retry=retry)
         doors = Doors(poller=open_poller) if doors is None else doors

@@ -8,6 +8,7 @@ if one is reported for it; once it has one, further ones of the same thing may g
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import PurePath
 from random import Random
@@ -23,7 +24,7 @@ from colorsched.testing.clocks import HappensBefore, inside
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from colorsched.events import Ticket
+    from colorsched.events import Ran, Ticket
     from colorsched.ports import Lock
 
 #: An access as the detector keeps it: the color's index and time, who, and where.
@@ -31,6 +32,8 @@ _Epoch = tuple[int, int, Any, Any]
 
 #: Up to which time a clock knows of another, by index.
 _Known = Callable[[int, int], int]
+
+log = logging.getLogger("colorsched")
 
 #: The access that came before all others.
 _NEVER: Final[_Epoch] = (-1, 0, None, None)
@@ -192,6 +195,8 @@ class RaceDetector(HappensBefore):
             raise ValueError(f"sample is a share between 0 and 1, not {sample!r}")
         self.races: list[Race] = []
         self._on_race = on_race
+        self._blind = False
+        """It was said that what runs in slots is not seen."""
         self._things: dict[int, tuple[object, dict[object, _Cell]]] = {}
         self._reported: set[tuple[int, frozenset[str]]] = set()
         self._ticket: Ticket | None = None
@@ -202,6 +207,17 @@ class RaceDetector(HappensBefore):
                 setattr(self, event, _guarded(getattr(self, event), lock))
         if sample < 1:
             setattr(self, "accessed", _sampled(self.accessed, sample, seed))  # noqa: B010 - a method, to mypy
+
+    def ran(self, ticket: Ticket, ran: Ran, error: BaseException | None) -> None:
+        """A callback has run in a slot: what it touched there is not seen, which is said once."""
+        if not self._blind:
+            self._blind = True
+            log.warning(
+                "RaceDetector does not see what callbacks touch in slots, such as %r: "
+                "for their races run the program on threads, or in SimRuntime",
+                ticket,
+            )
+        super().ran(ticket, ran, error)
 
     def accessed(
         self,

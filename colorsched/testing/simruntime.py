@@ -17,6 +17,7 @@ from colorsched.color import Color
 from colorsched.ending import running_loops
 from colorsched.errors import RuntimeShutdown
 from colorsched.executors.slots.jobs import checked_retry
+from colorsched.executors.slots.placing import check_executor
 from colorsched.observed import ObservedColor, ObservedFuture
 from colorsched.ports import Doors, here
 from colorsched.runtime import Runtime
@@ -108,6 +109,8 @@ class SimRuntime(Runtime):
         apart: bool = True,
         network: Network | None = None,
     ) -> None:
+        check_executor(executor)
+        checked_retry(retry)
         if strategy is None:
             strategy = Fifo() if seed is None else make_strategy("random", seed, length=0)
         self._options = (strategy, most_steps, apart)

@@ -104,6 +104,12 @@ def test_what_it_raised(watched: Runtime, log: Log) -> None:
     assert log.of("a")[-1] == ("raised no", "post")
 
 
+@pytest.mark.parametrize("wrong", [3, Observer, print])
+def test_what_is_no_observer_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"observer must be a colorsched\.events\.Observer, not"):
+        Runtime(observer=wrong)
+
+
 def test_a_cancelled_one_is_dropped_and_never_starts(log: Log) -> None:
     with Runtime(workers=1, observer=log) as rt:
         color = rt.color("a")

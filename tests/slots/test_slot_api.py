@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
@@ -34,6 +35,7 @@ from colorsched.executors.slots.engines import GivenLanes
 from colorsched.ports import Doors, here
 from colorsched.runtime import enter, leave
 from colorsched.sources.poller import open_poller
+from colorsched.testing import RaceDetector
 from colorsched.testing.conforms import conforms
 from colorsched.testing.trace import Recorder
 from support import PATIENCE_SECONDS, Gate
@@ -649,6 +651,20 @@ def test_cancelled_in_time_it_does_not_run(rt: Runtime) -> None:
     gate.open()
     assert rt.drain(PATIENCE_SECONDS)
     assert future.cancelled()
+
+
+# -- observers --------------------------------------------------------------------------------
+
+
+def test_a_race_detector_says_once_that_it_does_not_see_slots(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with in_threads(observer=RaceDetector(lock=threading.RLock())) as rt:
+        for _ in range(3):
+            rt.color("red").post(int)
+        assert rt.drain(PATIENCE_SECONDS)
+    (told,) = (r.getMessage() for r in caplog.records if "RaceDetector" in r.getMessage())
+    assert "does not see what callbacks touch in slots, such as <post 1 int in 'red'>" in told
 
 
 # -- traces -----------------------------------------------------------------------------------

@@ -45,6 +45,21 @@ def test_it_has_the_methods_of_a_runtime_and_the_same_signatures() -> None:
     assert set(inspect.signature(Runtime).parameters) - set(options) == {"doors"}
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"executor": "process"}, ValueError, "executor='process': there are 'threads', 'proc"),
+        ({"executor": "processes", "retry": 3}, TypeError, "retry must be a Retry"),
+        ({"observer": 3}, TypeError, "observer must be"),
+    ],
+)
+def test_it_refuses_what_a_runtime_refuses(
+    options: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        SimRuntime(**options)
+
+
 def test_callbacks_of_a_color_run_in_order_and_those_of_others_between() -> None:
     orders = set()
     for seed in range(20):

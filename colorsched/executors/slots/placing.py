@@ -41,6 +41,7 @@ def placing_for(
         NoSlots: the executor cannot be had on this interpreter.
 
     """
+    check_executor(executor)
     if executor == "threads":
         _no_address(address, executor)
         for name, value in (("travel", travel), ("retry", retry)):
@@ -64,10 +65,10 @@ def placing_for(
 
 
 def engine_for(executor: str | slots, count: int | None, address: str | None) -> Engine:
-    """The engine that ``Runtime(executor=...)`` names, with so many slots (None: as fits).
+    """The engine that ``executor=`` names, which was checked; so many slots (None: as fits).
 
     Raises:
-        ValueError: there is no such executor, or an argument that is not for it.
+        ValueError: an argument that is not for it.
         NoSlots: it cannot be had on this interpreter.
 
     """
@@ -87,14 +88,24 @@ def engine_for(executor: str | slots, count: int | None, address: str | None) ->
         from colorsched.executors.slots.processes import process_engine
 
         return process_engine(count or usable_cores())
-    if executor == "interpreters":
-        from colorsched.executors.slots.interpreters import interpreter_engine
+    from colorsched.executors.slots.interpreters import interpreter_engine
 
-        return interpreter_engine(count or usable_cores())
-    raise ValueError(
-        f"executor={executor!r}: there are 'threads', 'processes', 'interpreters', 'ray', and "
-        "slots([...]) of your own"
-    )
+    return interpreter_engine(count or usable_cores())
+
+
+def check_executor(executor: object) -> None:
+    """Refuse an executor that there is not.
+
+    Raises:
+        ValueError: there is no such executor.
+
+    """
+    names = ("threads", "processes", "interpreters", "ray")
+    if not isinstance(executor, slots) and executor not in names:
+        raise ValueError(
+            f"executor={executor!r}: there are {', '.join(map(repr, names))}, and "
+            "slots([...]) of your own"
+        )
 
 
 def _no_address(address: str | None, executor: Any) -> None:
