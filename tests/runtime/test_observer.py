@@ -206,7 +206,7 @@ def test_awaiting_joins(watched: Runtime, log: Log) -> None:
 
 
 def test_what_shutdown_drops_is_told(log: Log) -> None:
-    rt = Runtime(workers=1, observer=log)
+    rt = Runtime(workers=1, max_workers=1, observer=log)  # else a spare might run what is behind
     gate = threading.Event()
     rt.color("a").post(gate.wait, PATIENCE_SECONDS)
     rt.color("b").post(int)
