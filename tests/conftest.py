@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ settings.register_profile("ci", settings.get_profile("default"), derandomize=Tru
 PROFILE = "ci" if "CI" in os.environ else "default"
 settings.register_profile("quick", settings.get_profile(PROFILE), max_examples=15)
 settings.load_profile(PROFILE)
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would the programs
+# that they start in order to interrupt them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def runtime_threads() -> list[threading.Thread]:

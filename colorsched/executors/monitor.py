@@ -104,7 +104,6 @@ class Monitor:
                     looks >= LOOKS_ASLEEP and self._doors.is_asleep(lane.thread)
                 ):
                     scheduler.count_out(lane, turn)
-        running = scheduler.running()
         ready = sum(len(lane.ready) for lane in lanes)
         if scheduler.sleepers:
             # Somebody is at leisure. See that the sources are polled, and, should a worker have
@@ -112,7 +111,9 @@ class Monitor:
             if ready or not self._crew.is_led():
                 scheduler.wake_one()
             return
-        stuck = sum(lane.stuck for lane in lanes)
+        with scheduler.lock:  # who comes back between these two would be in neither
+            running = scheduler.running()
+            stuck = sum(lane.stuck for lane in lanes)
         most = self._crew.most
         for _ in range(spares_wanted(running=running, stuck=stuck, ready=ready, most=most)):
             self._crew.add_spare()

@@ -262,6 +262,7 @@ def test_a_future_that_was_waited_for_leaves_no_cycle(rt: Runtime) -> None:
 def test_a_pending_future_is_little_for_the_garbage_collector(rt: Runtime) -> None:
     # Itself, its attributes, its condition, and lists of waiters and of callbacks.
     color, waits = rt.color("a"), rt._scheduler.shared.waits
+    assert rt.drain(PATIENCE_SECONDS)  # its threads have begun, and make nothing more
     before = len(gc.get_objects())
     futures: list[ColorFuture[None]] = [ColorFuture(color, waits) for _ in range(100)]
     assert len(gc.get_objects()) - before < 5.5 * len(futures)

@@ -79,8 +79,14 @@ WORK = [sleeps, sleeps_long, times_out, groups, fails, queues, calls_a_thread, i
 
 
 def rest(rt: Runtime) -> None:
-    """Wait until the runtime is quiet, and use another color, so that nothing of the last stays."""
+    """Wait until the runtime is quiet, and use another color, so that nothing of the last stays.
+
+    Without the GIL a thread frees what it made when it goes on, even if another dropped it: so all
+    threads do something, those for blocking calls too.
+    """
     assert rt.drain(PATIENCE_SECONDS)
+    if rt._shared._pool is not None:
+        rt._shared._pool.submit(int).result(PATIENCE_SECONDS)
     for n in range(64):
         rt.color(("other", n)).submit(int).result(PATIENCE_SECONDS)
     assert rt.drain(PATIENCE_SECONDS)
@@ -91,7 +97,7 @@ def rest(rt: Runtime) -> None:
 def test_a_color_its_loop_and_its_tasks_go_by_reference_counting(
     work: Callable[[], Coroutine[Any, Any, None]], how: str
 ) -> None:
-    with Runtime(workers=1) as rt:
+    with Runtime(workers=1, max_workers=1) as rt:
         watched: list[weakref.ref[Any]] = []
 
         async def main() -> None:
@@ -127,7 +133,7 @@ def test_a_connection_leaves_nothing() -> None:
         writer.close()
         await writer.wait_closed()
 
-    with Runtime(workers=1) as rt:
+    with Runtime(workers=1, max_workers=1) as rt:
         server = rt.spawn(asyncio.start_server(echo, "127.0.0.1", 0)).result(PATIENCE_SECONDS)
         port = server.sockets[0].getsockname()[1]
         for n in range(10):
@@ -145,7 +151,7 @@ def test_a_connection_leaves_nothing() -> None:
 
 
 def test_many_colors_that_spoke_asyncio_leave_the_memory_as_it_was() -> None:
-    with Runtime(workers=1) as rt:
+    with Runtime(workers=1, max_workers=1) as rt:
 
         def use(n: int) -> None:
             futures = [rt.color(("used", n, i)).spawn(sleeps()) for i in range(100)]
@@ -172,7 +178,7 @@ def test_what_a_color_with_a_loop_weighs() -> None:
     async def waits() -> None:
         await asyncio.get_running_loop().create_future()
 
-    with Runtime(workers=1) as rt:
+    with Runtime(workers=1, max_workers=1) as rt:
         count = 1000
         colors = [rt.color(n) for n in range(count)]
         tracemalloc.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from textwrap import dedent
 from typing import TYPE_CHECKING
@@ -30,10 +31,15 @@ def finish(program: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def started(program: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a program and wait for the line `ready` on its output; kill it in the end."""
+    """Start a program and wait for the line `ready` on its output; kill it in the end.
+
+    One that hangs is killed before that, so that who reads its output goes on.
+    """
     process = subprocess.Popen(
         command(program), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    patience = threading.Timer(2 * PATIENCE_SECONDS, process.kill)
+    patience.start()
     try:
         assert process.stdout is not None
         first = process.stdout.readline()
@@ -43,6 +49,8 @@ def started(program: str) -> Iterator[subprocess.Popen[str]]:
             raise AssertionError(msg)
         yield process
     finally:
+        patience.cancel()
+        patience.join()
         process.kill()
         process.wait()
         for pipe in (process.stdout, process.stderr):

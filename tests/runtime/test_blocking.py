@@ -85,21 +85,24 @@ def test_a_blocked_color_keeps_its_own_order(rt: Runtime) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_twenty_sleepers_overlap_and_one_more_color_does_not_wait_for_them(workers: int) -> None:
     asleep: set[int] = set()
-    seen: list[int] = []
+    morning = threading.Event()
 
     def sleep(number: int) -> None:
         asleep.add(number)
-        time.sleep(0.1)  # the blocking call itself; nothing below depends on how long it takes
-        asleep.discard(number)
+        while not morning.is_set():
+            time.sleep(0.01)  # the blocking call itself; nothing depends on how long it takes
 
     with Runtime(workers=workers) as runtime:
         sleepers = [runtime.color(number).submit(sleep, number) for number in range(20)]
-        runtime.color("21st").submit(lambda: seen.append(len(asleep))).result(PATIENCE_SECONDS)
-        # It ran while some slept; all 20, one after the other on two workers, take a second.
-        assert not all(sleeper.done() for sleeper in sleepers)
+        try:
+            runtime.color("21st").submit(int).result(PATIENCE_SECONDS)
+            assert not any(sleeper.done() for sleeper in sleepers)
+            while len(asleep) < 20:  # all of them at once
+                runtime.color("21st").submit(int).result(PATIENCE_SECONDS)
+        finally:
+            morning.set()
         done, left = wait(sleepers, PATIENCE_SECONDS)
     assert (len(done), len(left)) == (20, 0)
-    assert seen[0] > 0
 
 
 def test_twenty_blocked_colors_are_inside_at_the_same_moment() -> None:
@@ -174,6 +177,7 @@ def test_when_no_more_threads_are_to_be_had_those_there_are_go_on() -> None:
 
 def test_spares_come_and_go_and_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "SPARE_SECONDS", 0.01)
+    ended: set[threading.Thread] = set()
     with Runtime(workers=1) as runtime:
         for _ in range(3):
             gates = [Gate(f"gate {number}") for number in range(4)]
@@ -184,12 +188,15 @@ def test_spares_come_and_go_and_leave_nothing(monkeypatch: pytest.MonkeyPatch) -
                 for gate in gates:
                     gate.reached()
                 assert runtime.stats().spares >= 3
+                begun = set(runtime._workers.threads)
+                assert begun.isdisjoint(ended)  # threads that have ended are not kept either
             deadline = time.monotonic() + PATIENCE_SECONDS
-            while runtime.stats().workers > 1 and time.monotonic() < deadline:
+            while (stats := runtime.stats()).workers > 1 and time.monotonic() < deadline:
                 runtime.submit(int).result(PATIENCE_SECONDS)
-            assert (runtime.stats().workers, runtime.stats().spares) in {(1, 0), (1, 1)}
-            # Threads that have ended are not kept either.
-            assert len(runtime._workers.threads) <= 1 + 5
+            assert (stats.workers, stats.spares) == (1, 0)
+            ended = {thread for thread in begun if "spare" in thread.name}
+            for thread in ended:
+                thread.join(PATIENCE_SECONDS)
         assert runtime.submit(pow, 2, 3).result(PATIENCE_SECONDS) == 8
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from colorsched.core.policy import DISPATCH_DEPTH, LAPS_AHEAD, lagging, next_lap
 from colorsched.core.queue import ColorQueue
 from colorsched.core.scheduler import Scheduler, drop_all
 from colorsched.core.turn import run_turns
+from colorsched.executors.monitor import Monitor
 from colorsched.ports import Doors, here
-from support import Gate
+from support import PATIENCE_SECONDS, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +56,20 @@ class Hand:
     def color(self, key: object) -> ColorQueue:
         color: ColorQueue = self.scheduler.registry.get(key)
         return color
+
+
+class Crew:
+    """Workers as the monitor sees them: it lets spares in."""
+
+    def __init__(self, most: int) -> None:
+        self.count = self.most = most
+        self.spares = 0
+
+    def add_spare(self) -> None:
+        self.spares += 1
+
+    def is_led(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -198,6 +214,7 @@ def test_dispatch_runs_in_the_others_loop_and_comes_back(rt: Runtime) -> None:
         loops.append(asyncio.get_running_loop())
 
     in_b = b.submit(lambda: b.loop).result()
+    assert rt.drain(PATIENCE_SECONDS)  # its future may be done before b is idle again
     a.submit(outer).result()
     assert loops == [a.loop, in_b, a.loop]
 
@@ -430,6 +447,33 @@ def test_only_a_turn_that_goes_on_is_counted_out() -> None:
     assert hand.scheduler.running() == 0
     hand.scheduler.count_in(lane)
     assert hand.scheduler.running() == 1
+
+
+def test_who_comes_back_while_the_monitor_counts_makes_no_room_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hand = Hand(2)
+    crew = Crew(most=2)
+    monitor = Monitor(Doors(poller=none), hand.scheduler, crew)
+    for lane in hand.lanes:
+        lane.stuck = True
+    running = hand.scheduler.running
+
+    def come_back() -> None:
+        # As its worker does it, but for the wait: one that had to wait comes back later.
+        if hand.scheduler.lock.acquire(blocking=False):
+            hand.scheduler.count_in(hand.lanes[0])
+            hand.scheduler.lock.release()
+
+    def count() -> int:
+        counted = running()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(come_back).result()
+        return counted
+
+    monkeypatch.setattr(hand.scheduler, "running", count)
+    monitor.look()
+    assert crew.spares == 0
 
 
 def test_laps_stay_together() -> None:

@@ -104,21 +104,21 @@ def test_disarming_the_unknown_or_closed_is_no_error(poller: Poller) -> None:
 
 
 def test_a_number_that_was_closed_and_given_out_anew_can_be_armed(poller: Poller) -> None:
-    reader, writer = os.pipe()
-    poller.arm(reader, READ)
+    number, old_writer = os.pipe()
+    other, writer = os.pipe()
+    poller.arm(number, READ)
     settle(poller)
-    os.close(reader)
-    os.close(writer)
-    again, writer = os.pipe()
+    os.dup2(other, number)  # closed and given out in one, so that no other thread gets the number
+    os.close(other)
+    os.close(old_writer)
     try:
-        assert again == reader
-        poller.arm(again, READ)
+        poller.arm(number, READ)
         settle(poller)
-        assert ready(poller, again) == 0
+        assert ready(poller, number) == 0
         os.write(writer, b"x")
-        assert ready(poller, again, timeout=PATIENCE_SECONDS) == READ
+        assert ready(poller, number, timeout=PATIENCE_SECONDS) == READ
     finally:
-        os.close(again)
+        os.close(number)
         os.close(writer)
 
 
