@@ -360,9 +360,9 @@ def test_all_of_a_color_cancelled_while_it_waits() -> None:
 def test_in_its_batch_it_is_too_late_to_cancel() -> None:
     lane = DrivenLane()
     with driven(lane) as play:
-        color = play.rt.color("red")
-        handle, future = color.post(int), play.rt.color("blue").submit(int)
+        handle = play.rt.color("red").post(int)
         call = lane.next()
+        future = play.rt.color("blue").submit(int)
         assert not handle.cancel()
         assert not handle.cancelled()
         call.run()

@@ -325,11 +325,13 @@ def test_a_parent_that_is_killed_leaves_no_orphan(tmp_path: Path) -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from contextlib import suppress
 from colorsched import Runtime
 import slot_functions
 if __name__ == "__main__":
+    # What a shell starts in the background inherits that it is deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Runtime(executor="processes", workers=1) as rt:
         before = rt.color(0).submit(slot_functions.pid).result()
         running = rt.color(0).submit(slot_functions.wait_for, sys.argv[1])

@@ -9,7 +9,7 @@ import pytest
 from attrs import define, field
 
 from colorsched import Runtime
-from colorsched.web.config import Address, Origin, Settings
+from colorsched.web.config import Address, Origin, Settings, Timeouts
 from colorsched.web.server import Server
 from web.client import PATIENCE_SECONDS, Client, Headers, Message, Script, ScriptedOrigin, get
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOON = 1_700_000_000.0
+
+SWEEPS_OFTEN = Timeouts(linger=0.05)
+"""A short time limit that does not matter makes the look after all of them come often."""
 
 
 @define

@@ -16,6 +16,7 @@ from colorsched.web.config import Origin, Timeouts
 from colorsched.web.http1 import Limits
 from support import Gate
 from web.client import Message, Wire, response
+from web.conftest import SWEEPS_OFTEN
 from web.waiting import wait_for_followers, wait_until
 
 if TYPE_CHECKING:
@@ -248,16 +249,24 @@ class TestFailures:
             assert (answer.status, answer.cache) == (504, "colorsched; fwd=uri-miss")
             assert client.get("/a", {"Content-Length": "0"}, method="POST").status == 504
 
-    def test_it_stops_in_the_middle(self, serve: Serve) -> None:
-        gate = Gate()
+    def test_it_stops_in_the_middle(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        begun, stopped = Gate("begun"), Gate("stopped")
 
         def script(_: Message) -> Iterator[bytes]:
-            yield b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"
-            gate()
+            yield b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npa"
+            begun()
+            yield b"rt"
+            stopped()
 
-        site = serve(script, timeouts=Timeouts(origin=0.05))
-        with gate, site.client() as client, pytest.raises(EOFError):
-            client.get("/a")
+        site = serve(script, timeouts=SWEEPS_OFTEN)
+        with stopped, begun, site.client() as client:
+            client.ask("/a")
+            _, headers = client.read_head()
+            # Only from now on: an origin whose first bytes are late is answered for by a 504.
+            monkeypatch.setattr(site.server.pool, "timeouts", Timeouts(origin=0.05))
+            begun.open()
+            with pytest.raises(EOFError):
+                client.read_body(headers, to_end=True)
 
     def test_it_does_not_accept_in_time(self, serve: Serve) -> None:
         # A full backlog: the system drops what comes after, without a word.
@@ -280,11 +289,26 @@ class TestFailures:
         site = serve(lambda _: response(b"x", "X: " + "x" * 500), limits=Limits(fields=400))
         assert site.get("/a").status == 502
 
-    def test_idle_chatter_is_no_answer(self, serve: Serve) -> None:
-        """What the origin says unasked must not answer the next request."""
-        said = response(b"one", "Cache-Control: no-store")
-        site = serve(lambda _: (said, response(b"unasked")))
-        assert site.get("/a").body == b"one"
+    @pytest.mark.parametrize("late", [False, True])
+    def test_idle_chatter_is_no_answer(self, serve: Serve, *, late: bool) -> None:
+        """What the origin says unasked, at once or later, must not answer the next request."""
+        answered = Gate()
+        unasked = response(b"unasked")
+
+        def script(_: Message) -> Iterator[bytes]:
+            said = response(b"one", "Cache-Control: no-store")
+            if late:
+                yield said
+                answered()
+                yield unasked
+            else:
+                yield said + unasked
+
+        site = serve(script)
+        with answered:
+            assert site.get("/a").body == b"one"
+        # Before it has come, nobody could tell it from an answer to the next request.
+        wait_until(site, lambda: site.server.pool.stats()["open"] == 0)
         assert site.get("/b").body == b"one"
 
 

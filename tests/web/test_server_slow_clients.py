@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colorsched.web.config import Origin, Timeouts
+from colorsched.web.connection import ClientConnection
 from web.client import Client, Message, Wire, response
+from web.conftest import SWEEPS_OFTEN
 from web.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ def script(message: Message) -> bytes:
 
 
 def deaf(site: Site) -> Client:
-    """A client that has not taken its large answer yet."""
+    """A client that has not taken its large answer yet, and the only one."""
     site.get("/big")
+    wait_until(site, lambda: site.server.connections == 0)
     client = site.client()
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
     return client
@@ -52,27 +55,38 @@ def test_who_takes_no_answers_gets_no_more_requests_taken(serve: Serve) -> None:
 
 @pytest.mark.parametrize("ready", [False, True])
 def test_the_time_to_take_an_answer_does_not_wait_for_the_idle_one(
-    serve: Serve, *, ready: bool
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, *, ready: bool
 ) -> None:
-    site = serve(script, timeouts=Timeouts(write=0.05, idle=1000.0))
+    site = serve(script, timeouts=SWEEPS_OFTEN)
     if ready:
         site.get("/big")
     with deaf(site) as client:
+        # Not before: the others take all of theirs, however slow they are.
+        limits = Timeouts(write=0.05, idle=1000.0)
+        monkeypatch.setattr(site.server._sites[0], "timeouts", limits)
         client.ask("/big")
-        wait_until(site, lambda: site.server.connections == 1)
+        asked = 3 if ready else 2
+        wait_until(site, lambda: site.server.tallies.total()["requests"] == asked)
         wait_until(site, lambda: site.server.connections == 0)
 
 
 def test_who_took_all_of_it_late_may_go_on(serve: Serve) -> None:
     """The watch over what is unsent ends when nothing is."""
-    site = serve(script, timeouts=Timeouts(write=0.05))
-    site.get("/big")
+    site = serve(script, timeouts=SWEEPS_OFTEN)
     with site.client() as client:
         for _ in range(3):
             assert len(client.get("/big").body) == SIZE
         (connection,) = site.server._sites[0]._connections
-        connection.color.submit(connection._watch_writing).result()
-        wait_until(site, lambda: connection.deadline > connection._started + 1)
+
+        def watch() -> None:
+            connection._watch_writing()
+            connection.deadline = 0.0  # all of its time has passed
+
+        def is_idle() -> bool:
+            return connection._expire is ClientConnection._close and connection.deadline > 0
+
+        connection.color.submit(watch).result()
+        wait_until(site, is_idle)
         assert len(client.get("/big").body) == SIZE
 
 

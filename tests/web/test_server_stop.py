@@ -103,7 +103,12 @@ class TestStats:
         with site.client() as bad:
             bad.send(b"nonsense\r\n\r\n")
             bad.answer()
-        wait_until(site, lambda: site.server.tallies.total()["requests"] == 4)
+
+        def counted() -> bool:  # which is done when the answer is written
+            total = site.server.tallies.total()
+            return (total["requests"], total["errors"]) == (4, 1)
+
+        wait_until(site, counted)
         assert site.server.admin is not None
         port = site.server.admin.address.port
         found = get(port, "/-/stats")
