@@ -101,6 +101,19 @@ class ColorLoop(asyncio.SelectorEventLoop):
         lane = here.lane
         if lane is not None and lane.color is color:
             lane.enter_loop(self)
+        else:
+            self._join_turn()
+
+    def _join_turn(self) -> None:
+        """Made on another thread: a turn of the color that is under way enters the loop, too.
+
+        Whatever is posted from now on comes after this, and finds the loop running.
+        """
+        color = self.color
+        if FENCE:
+            color._token.reverse()
+        if not color._token:
+            color.post_inner(InnerHandle((_enter, (color,), copy_context())))
 
     def __getattr__(self, name: str) -> Any:
         make = _LAZY.get(name)
@@ -320,6 +333,11 @@ class ColorLoop(asyncio.SelectorEventLoop):
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's signature
         """Nothing: the pool is shared, and ends with the runtime."""
+
+
+def _enter(color: ColorQueue) -> None:
+    """A callback of the color: go on with its loop as the running one."""
+    here.lane.enter_loop(color.running_loop())
 
 
 class SelectorView:

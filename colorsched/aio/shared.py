@@ -94,9 +94,11 @@ class Generators:
     def keep(self, loop: ColorLoop) -> None:
         """Keep a loop alive that was about to go, until its generators have ended."""
         self._kept.add(loop)
-        # Whatever referred to it weakly may have let go of it already.
+        # Whatever referred to it weakly may have let go of it already, and then another thread may
+        # have needed the color's loop, and made a new one. No lock: a finalizer calls this.
         reference = weakref.ref(loop)
-        loop.color._loop = cast("weakref.ref[asyncio.AbstractEventLoop]", reference)
+        if loop.color.running_loop() is None:
+            loop.color._loop = cast("weakref.ref[asyncio.AbstractEventLoop]", reference)
         for generator in list(loop._asyncgens):
             self._loops[id(generator)] = (weakref.ref(generator), reference)
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class SimLoop(ColorLoop):
     """As ``ColorLoop``; servers and connections are made of memory."""
 
+    def _join_turn(self) -> None:
+        """Nothing: a turn is one callback here."""
+
     @property
     def network(self) -> Network:
         """That of the runtime."""

@@ -46,6 +46,22 @@ def test_callbacks_of_a_color_see_its_loop_once_it_has_one(rt: Runtime) -> None:
     assert asyncio._get_running_loop() is None
 
 
+def test_a_loop_made_in_the_middle_of_a_turn_runs_in_the_rest_of_it(rt: Runtime) -> None:
+    color = rt.color("busy")
+
+    async def ask() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    with Gate("busy") as gate:
+        color.post(gate)
+        gate.reached()
+        loop = color.loop  # on this thread, while a worker is in the middle of a turn
+        spawned = asyncio.run_coroutine_threadsafe(ask(), loop)
+        looked = color.submit(asyncio._get_running_loop)
+    assert spawned.result(PATIENCE_SECONDS) is loop
+    assert looked.result(PATIENCE_SECONDS) is loop
+
+
 def test_sleep_wait_for_and_timeout(everywhere: Everywhere) -> None:
     async def main(i: int) -> list[str]:
         seen = [await asyncio.sleep(0, f"slept {i}"), await asyncio.sleep(0.001, "and long")]

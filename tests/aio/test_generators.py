@@ -96,6 +96,28 @@ def test_a_generator_keeps_its_loop_until_it_is_closed() -> None:
         assert loop() is None
 
 
+def test_a_loop_that_is_kept_late_does_not_replace_the_one_made_meanwhile(rt: Runtime) -> None:
+    color = rt.color("a")
+    closed: Closed = []
+    kept = [numbers("kept", closed)]
+
+    async def begin() -> asyncio.AbstractEventLoop:
+        assert await anext(kept[0]) == 0
+        return asyncio.get_running_loop()
+
+    first = color.spawn(begin()).result(PATIENCE_SECONDS)
+    assert rt.drain(PATIENCE_SECONDS)
+    # As the garbage collector does it: first the weak reference goes, a moment later the loop is
+    # asked whether it may; and another thread needs the loop in between.
+    color._loop = None
+    second = color.loop
+    first.__del__()  # type: ignore[attr-defined]  # a loop of ours has it
+    assert color.loop is second
+    kept.clear()
+    while not closed:
+        rt.submit(int).result(PATIENCE_SECONDS)
+
+
 def test_the_end_of_the_runtime_closes_what_is_left() -> None:
     closed: Closed = []
     kept = [numbers(str(i), closed) for i in range(5)]
