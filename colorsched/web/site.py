@@ -66,10 +66,10 @@ class Site:
     def note_hit(self, peer: str, known: Known, ready: Ready, seconds: float) -> None:
         """Count and log a request that was answered by a ready answer."""
         tally = self.tallies.mine.tally
-        tally.requests += 1
         tally.hits += 1
         tally.sent += ready.sent
         tally.latency[min(int(seconds * 1e6).bit_length(), BUCKETS - 1)] += 1
+        tally.requests += 1  # last: whoever finds it counted finds the rest of its figures
         if self.log is not None:
             request = known.head.request
             self.log.add((time.time(), peer, request, ready.status, ready.sent, "hit", seconds))
@@ -77,7 +77,6 @@ class Site:
     def note(self, peer: str, exchange: Exchange, seconds: float) -> None:
         """Count and log any other request that is over."""
         tally = self.tallies.mine.tally
-        tally.requests += 1
         tally.sent += exchange.sent
         tally.latency[min(int(seconds * 1e6).bit_length(), BUCKETS - 1)] += 1
         if exchange.label == "hit":
@@ -86,6 +85,7 @@ class Site:
             tally.passes += 1
         else:
             tally.misses += 1
+        tally.requests += 1  # last, as above
         if self.log is not None:
             self.log.add(
                 (

@@ -19,7 +19,7 @@ import pytest
 import slot_functions as there
 from colorsched import ForkedRuntime, Retry, Runtime, WorkerLost
 from colorsched.executors.slots import processes
-from colorsched.executors.slots.processes import LaneLost, ProcessLane
+from colorsched.executors.slots.processes import BOOTING, LaneLost, ProcessLane
 from runtime.processes import in_child
 from support import PATIENCE_SECONDS
 
@@ -171,6 +171,35 @@ def test_a_lane_takes_calls_until_its_process_is_lost() -> None:
     with pytest.raises(RuntimeError, match="was shut down"):
         lane.submit(there.add, 1, 2)
     lane.shutdown()
+
+
+def test_a_process_that_starts_while_it_is_given_a_call_is_seen_to_have_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else its death would be told with the advice for processes that cannot start."""
+
+    class Cell:
+        """The process sets it right after somebody has read it for the first time."""
+
+        def __init__(self) -> None:
+            self._value = BOOTING
+
+        @property
+        def value(self) -> int:
+            found, self._value = self._value, 0
+            return found
+
+        @value.setter
+        def value(self, value: int) -> None:
+            self._value = value
+
+    lane, cell = ProcessLane(), Cell()
+    monkeypatch.setattr(lane, "_cell", cell)
+    try:
+        assert result(lane.submit(there.add, 1, 2)) == 3
+        assert cell.value != BOOTING
+    finally:
+        lane.shutdown()
 
 
 def test_a_shutdown_cancels_calls_that_wait(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -173,7 +173,16 @@ class TestFailures:
             posted = client.get("/a", {"Content-Length": "0"}, method="POST")
             assert (posted.status, posted.cache) == (502, "colorsched; fwd=method")
 
-    def test_there_is_no_such_host(self, serve: Serve) -> None:
+    def test_there_is_no_such_host(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        look_up = socket.getaddrinfo
+
+        def known(host: str, *rest: Any, **options: Any) -> Any:
+            # As a name server would, which may be slow where there is no network.
+            if host == "no-such-host.invalid":
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return look_up(host, *rest, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", known)
         site = serve(lambda _: None, origin=Origin("no-such-host.invalid", 80))
         assert site.get("/a").status == 502
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import json
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from colorsched import Runtime
+from colorsched.web import tally
 from colorsched.web.call import Call
 from colorsched.web.config import Address, Origin, Settings, Timeouts
 from colorsched.web.connection import ClientConnection
@@ -17,6 +18,7 @@ from colorsched.web.exchange import Exchange
 from colorsched.web.fetch import Fetch
 from colorsched.web.passing import Passing
 from colorsched.web.server import DemoService, Server
+from colorsched.web.tally import Tally
 from colorsched.web.transport import SocketTransport
 from support import Gate
 from web.client import PATIENCE_SECONDS, Message, get, response
@@ -126,6 +128,32 @@ class TestStats:
         assert get(port, "/").status == 404
         posted = get(port, "/-/stats", {"Content-Length": "0"}, method="POST")
         assert (posted.status, posted.headers["allow"]) == (405, "GET, HEAD")
+
+    def test_a_request_is_counted_when_the_rest_of_its_figures_is(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        early: list[int] = []
+
+        class Watched(Tally):
+            """Looks at the others whenever the requests become more."""
+
+            __slots__ = ()
+
+            def __setattr__(self, name: str, value: Any) -> None:
+                if name == "requests" and value:
+                    kinds = self.hits + self.misses + self.passes
+                    if (kinds, sum(self.latency)) != (value, value):
+                        early.append(value)
+                super().__setattr__(name, value)
+
+        monkeypatch.setattr(tally, "Tally", Watched)
+        site = serve(lambda _: response(b"x", FRESH))
+        with site.client() as client:
+            for _ in range(3):
+                client.get("/a")
+            client.get("/a", {"Content-Length": "0"}, method="POST")
+        wait_until(site, lambda: site.server.tallies.total()["requests"] == 4)
+        assert early == []
 
     def test_they_are_not_served_to_clients(self, serve: Serve) -> None:
         site = serve(lambda _: response(b"from the origin"))

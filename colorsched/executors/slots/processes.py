@@ -122,7 +122,8 @@ class ProcessLane(Executor):
                 self._broken = self._end()
             if self._broken is not None:
                 raise LaneLost(self._broken)
-            self._cell.value = 0 if self._cell.value != BOOTING else BOOTING
+            if self._cell.value != BOOTING:  # else the process sets it, perhaps just now
+                self._cell.value = 0
             self._calls.put((future, call))
         return future
 
