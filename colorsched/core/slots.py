@@ -221,7 +221,3 @@ class Lines:
         self.waiting -= len(colors)
         slot.line.clear()
         return colors
-
-    def bound(self) -> int:
-        """How many colors have state in slots."""
-        return len(self._places)

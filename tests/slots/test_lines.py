@@ -251,7 +251,7 @@ class LinesMachine(RuleBasedStateMachine):
 
     @invariant()
     def bound_ones_are_counted_and_wait_at_home(self) -> None:
-        assert self.world.lines.bound() == len(self.bound)
+        assert len(self.world.lines._places) == len(self.bound)
         for slot in self.world.lines.slots:
             for waiting in slot.line:
                 place = self.bound.get(waiting.color.key)
@@ -325,7 +325,7 @@ def test_a_bound_color_waits_for_its_slot_for_a_while() -> None:
     assert lines.slots[0].forget == []
     assert list(lines.impatient(1.0 + PATIENCE)) == [(lines.slots[1], color)]
     assert lines.slots[0].forget == [color.number]
-    assert lines.bound() == 0
+    assert len(lines._places) == 0
 
 
 def test_a_bound_color_that_was_not_idle_does_not_move() -> None:
@@ -369,7 +369,7 @@ def test_state_that_was_cleared_binds_nobody() -> None:
     bind(lines, color, lines.slots[1])
     assert lines.enter(color, 0.0) is lines.slots[1]
     lines.remember(color, bound=False)
-    assert lines.bound() == 0
+    assert len(lines._places) == 0
 
 
 def test_what_is_lost_with_a_slot_binds_nobody() -> None:
@@ -379,7 +379,7 @@ def test_what_is_lost_with_a_slot_binds_nobody() -> None:
     lines.slots[0].forget.append(moved.number)
     lines.slots[0].busy = True
     lines.lost(lines.slots[0])
-    assert lines.bound() == 0
+    assert len(lines._places) == 0
     assert lines.slots[0].forget == []
     assert lines.enter(color, 0.0) is lines.slots[1]
 

@@ -651,16 +651,18 @@ def test_an_engine_that_returns_no_future_is_lost() -> None:
         assert result(future) == 8
 
 
-@pytest.mark.parametrize("what", ["shutdown", "came", "too far"])
+@pytest.mark.parametrize("what", ["shutdown", "came", "too far", "nonsense"])
 def test_an_engine_that_fails_when_it_is_lost(what: str) -> None:
     class Odd(DrivenLane):
         def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - Executor's signature
             if what == "shutdown":
                 raise RuntimeError("odd")
 
-        def came(self) -> tuple[int, int] | None:
+        def came(self) -> Any:
             if what == "came":
                 raise RuntimeError("odd")
+            if what == "nonsense":
+                return 1
             return (9, 9) if what == "too far" else (0, 1)
 
     second = DrivenLane()

@@ -56,10 +56,10 @@ class Lanes:
         """How many of ``most`` callbacks a lost slot had ended, and begun; None: nobody knows."""
         try:
             came = self._engine.came(self._lanes[slot])
+            return None if came is None else (min(came[0], most), min(came[1], most))
         except Exception as error:  # noqa: BLE001 - an engine's own; then nobody knows
             log.warning("slot %d cannot say how far it came: %r", slot.index, error)
             return None
-        return None if came is None else (min(came[0], most), min(came[1], most))
 
     def replace(self, slot: Slot) -> object:
         """Put a new lane in a lost one's place, which takes its time. None: done; else why not."""
