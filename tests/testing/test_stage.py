@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from colorsched import Runtime
 from colorsched.errors import ColorschedError
 from colorsched.testing.stage import (
     Again,
     Exhaustively,
+    Randomly,
     ScheduleError,
     Stage,
     UnknownScheduleError,
@@ -78,6 +82,114 @@ def test_a_run_is_replayed_by_its_choices() -> None:
     plain = race(Again([]))
     assert plain == race(Again([]))
     assert race(Again([1] * 20)) != plain
+
+
+def test_the_same_choices_are_the_same_steps() -> None:
+    """Also where it is a matter of who lets go of a color last, and of when it dies of that."""
+
+    def steps(seed: int) -> list[str]:
+        told: list[str] = []
+
+        class Told(Stage):
+            def step(self, what: str) -> None:
+                told.append(what)
+                super().step(what)
+
+        stage = Told(Randomly(seed))
+
+        def main() -> None:
+            rt = Runtime(workers=2, doors=stage.doors())
+            rt.color(1).post(int)
+            other = stage.start(rt.shutdown, "other")
+            rt.shutdown()
+            other.join()
+
+        stage.run(main)
+        return told
+
+    for seed in range(20):
+        assert steps(seed) == steps(seed)
+
+
+def test_who_goes_on_after_another_ones_end_finds_it_gone() -> None:
+    stage = Stage(Again([]))
+    kept = threading.local()
+    order: list[str] = []
+
+    class Left:
+        def __del__(self) -> None:
+            for _ in range(1000):  # whoever could go on meanwhile would
+                if order:
+                    break
+                time.sleep(0)
+            order.append("the thread let go")
+
+    def leave() -> None:
+        kept.it = Left()
+
+    def main() -> None:
+        stage.start(leave, "other").join()
+        order.append("main went on")
+
+    stage.run(main)
+    assert order == ["the thread let go", "main went on"]
+
+
+def test_a_thread_that_waits_for_its_turn_is_asleep_whatever_the_system_says() -> None:
+    stage = Stage(Again([]))
+    asleep = stage.doors().is_asleep
+    seen: list[bool] = []
+    stage.run(lambda: seen.append(asleep(threading.get_native_id())))
+    assert seen == [True]
+
+
+class Impatient:
+    """The end of a run, for which patience is over whenever main has taken a step."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.go = threading.Semaphore(0)
+        self.went = threading.Semaphore(0)
+        self.end = threading.Semaphore(0)
+
+    def release(self) -> None:
+        self.end.release()
+
+    def acquire(self, timeout: float) -> bool:
+        if not self.steps:
+            return self.end.acquire(timeout=timeout)
+        self.steps -= 1
+        self.go.release()
+        self.went.acquire()
+        return False
+
+
+def test_a_run_may_take_its_time_as_long_as_it_goes_on() -> None:
+    stage = Stage(Again([]))
+    stage._end = end = Impatient(steps=3)  # type: ignore[assignment]
+
+    def main() -> None:
+        for _ in range(3):
+            end.go.acquire()
+            stage.step("goes on")
+            end.went.release()
+
+    stage.run(main)
+
+
+def test_who_blocks_outside_of_the_doors_is_told_of() -> None:
+    stage = Stage(Again([]))
+    stage._end = end = Impatient(steps=3)  # type: ignore[assignment]
+    over = threading.Event()
+
+    def main() -> None:
+        stage.step("the last one")
+        end.went.release(3)
+        over.wait()
+
+    with pytest.raises(ScheduleError, match=r"(?s)outside of the doors.*main: the last one"):
+        stage.run(main)
+    over.set()
 
 
 def test_deadlock_is_told_with_who_waits_for_what() -> None:

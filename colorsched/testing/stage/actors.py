@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from operator import call
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, define
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 #: More steps than any scenario takes: who takes more runs in circles.
 MOST_STEPS = 20_000
 
-#: How long, in real seconds, a thread of the stage may run between two doors. Only a bug in a test
-#: (something that blocks other than through a door) takes that long.
+#: How long, in real seconds, a thread of the stage may run between two steps. Only a bug in a test
+#: (something that blocks other than through a door) takes that long; a whole run may, where the
+#: machine has other work.
 PATIENCE_SECONDS = 60.0
 
 
@@ -92,6 +94,7 @@ class Actor:
     def _run(self) -> None:
         stage = self.stage
         self.baton.acquire()
+        stage.see_off()
         try:
             if not stage.aborting:
                 self.target()
@@ -139,6 +142,8 @@ class Stage:
         """Nobody acts any more: what a finalizer still does through a door is no step."""
         self._steps = 0
         self._current: Actor | None = None
+        self._leaving: Actor | None = None
+        """The one whose end let the current one go on."""
         self._end = threading.Semaphore(0)
 
     # -- the run ----------------------------------------------------------------------------------
@@ -153,8 +158,11 @@ class Stage:
         first = self.start(main, "main")
         self._current = first
         first.baton.release()
-        if not self._end.acquire(timeout=PATIENCE_SECONDS):
-            raise self._error("an actor blocks, or runs on, outside of the doors")
+        steps = -1
+        while not self._end.acquire(timeout=PATIENCE_SECONDS):
+            if steps == self._steps:
+                raise self._error("an actor blocks, or runs on, outside of the doors")
+            steps = self._steps
         self.over = True
         for actor in self.actors:
             assert actor.thread is not None
@@ -229,6 +237,7 @@ class Stage:
 
     def hand_on(self, me: Actor) -> None:
         """An actor is over: let another one go on, if there is one."""
+        self._leaving = me
         if self.aborting:
             self._next_to_abort()
             return
@@ -239,13 +248,25 @@ class Stage:
             self._current = chosen
             chosen.baton.release()
 
+    def see_off(self) -> None:
+        """Wait until the thread is gone whose end let the current actor go on.
+
+        What it lets go of as it ends may be the last reference to a color; beside the steps of
+        others that would happen sooner or later, and be seen by them or not.
+        """
+        leaving, self._leaving = self._leaving, None
+        if leaving is not None and leaving.thread is not None:
+            leaving.thread.join()
+
     def _pass(self, me: Actor) -> None:
         chosen = self._choose(me)
         if chosen is None or chosen is me:
             return
         self._current = chosen
-        chosen.baton.release()
-        me.baton.acquire()
+        # Both in C. Between two lines of Python a thread of a free-threaded interpreter lets go of
+        # what others have dropped of its own: here that would be beside the steps of the chosen.
+        deque(map(call, (chosen.baton.release, me.baton.acquire)), maxlen=0)
+        self.see_off()
 
     def _choose(self, me: Actor) -> Actor | None:
         """Who goes on now. None: nobody, as all are over or the run has failed."""
@@ -304,6 +325,8 @@ class Stage:
             "parker": lambda: StageParker(self),
             "relax": lambda _is_over: self.step("relaxes"),
             "thread": self.start,
+            # Whoever does not act waits for its baton. (The system may see it on its way there.)
+            "is_asleep": lambda _thread: True,
             "queue": lambda: StageQueue(self),
             "token": lambda: StageToken(self),
             "event": lambda: StageEvent(self),
