@@ -16,6 +16,7 @@ from colorsched import Runtime, current_color
 from colorsched.testing import SimRuntime, conformance
 from colorsched.testing.conformance import ContractError, Point
 from colorsched.testing.conformance.witness import Seen
+from support import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -218,7 +219,13 @@ class OnFaulty(conformance.Conformance):
         return Faulty(Runtime(1, self.max_workers, **options), self.fault)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# To see that something stays, one waits whether it goes.
+SLOW = {"keeps"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in FAULTS]
+)
 def test_a_fault_is_found_and_the_point_named(name: str) -> None:
     fault, point, what = FAULTS[name]
     found = [str(error) for error in findings(OnFaulty(fault))]
@@ -227,8 +234,31 @@ def test_a_fault_is_found_and_the_point_named(name: str) -> None:
 
 def test_a_color_without_a_fault_passes() -> None:
     suite = OnFaulty(Sound, max_workers=8)
-    suite.blocking = True
+    suite.blocking, suite.patience = True, PATIENCE_SECONDS
     assert not list(findings(suite))
+
+
+class Looks(Sound):
+    """Holds the color used last until the runtime is asked how many there are."""
+
+    def post(self, fn: Callable[..., object], *args: Any) -> Any:
+        self.of.kept["looks at"] = [self.color]
+        return self.color.post(fn, *args)
+
+
+class LooksOnce(Faulty):
+    def stats(self) -> Any:
+        stats = self.rt.stats()
+        self.kept.clear()
+        return stats
+
+
+def test_a_color_that_a_thread_just_looks_at_is_no_leftover() -> None:
+    class OnLooker(OnFaulty):
+        def make_runtime(self, **options: Any) -> Any:
+            return LooksOnce(Runtime(2, **options), self.fault)
+
+    OnLooker(Looks).test_7_idle_colors_leave_nothing()
 
 
 def test_an_executor_whose_colors_block_each_other_is_found() -> None:

@@ -153,19 +153,19 @@ class Harness(ABC):
         for generation in range(3):  # what failed or was cancelled may leave circles
             if rt.stats().colors > 1:
                 gc.collect(generation)
-        colors = self._left(lambda: rt.stats().colors - 1)
+        [colors] = self._left(lambda: rt.stats().colors - 1)
         if colors:
             raise ContractError(Point.NOTHING_LEFT, f"{colors} colors of the program are left")
 
-    def _left(self, count: Callable[[], int]) -> int:
-        """How many are left of what should be none.
+    def _left(self, *counts: Callable[[], int]) -> list[int]:
+        """How many are left of each of what should be none.
 
-        Where batches are sent, the thread that brought the last answer may not have let go of it
-        when all is quiet; a moment later it has.
+        A thread that has just found all quiet may hold the color that it looked at last, and one
+        that brought the last answer of a batch may not have let go of it; a moment later they have.
         """
-        left = count()
+        left = [count() for count in counts]
         until = time.monotonic() + self.patience
-        while left and self.batches and time.monotonic() < until:
+        while any(left) and not self.deterministic and time.monotonic() < until:
             gc.collect()
-            left = count()
+            left = [count() for count in counts]
         return left

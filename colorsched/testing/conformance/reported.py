@@ -163,7 +163,7 @@ class Reported(Harness):
                 rt.color(("used once", number)).submit(leave_no_state, number)
             self._drain(rt)
             gc.collect()
-            left = self._left(lambda: rt.stats().colors - before)
+            [left] = self._left(lambda: rt.stats().colors - before)
         if left:
             raise ContractError(Point.NOTHING_LEFT, f"of 50 colors used once {left} are left")
 

@@ -318,8 +318,10 @@ class Conformance(Reported):
             remains = [self._use(rt, number) for number in range(50)]
             self._drain(rt)
             gc.collect()
-            alive = self._left(lambda: sum(remain() is not None for remain in remains))
-            colors = self._left(lambda: rt.stats().colors - before)
+            alive, colors = self._left(
+                lambda: sum(remain() is not None for remain in remains),
+                lambda: rt.stats().colors - before,
+            )
         if alive or colors:
             raise ContractError(
                 Point.NOTHING_LEFT,
