@@ -309,9 +309,10 @@ def test_an_interrupt_late_in_spawn_closes_no_coroutine_that_has_begun(
             assert begun.wait(PATIENCE_SECONDS)
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(rt._scheduler, "wake", interrupted)
-        rt.color("c").spawn(main())
+        with pytest.raises(KeyboardInterrupt):
+            rt.color("c").spawn(main())
     [task] = rt._shared.live
     task.get_loop().call_soon_threadsafe(task.cancel)
     assert rt.drain(PATIENCE_SECONDS)
