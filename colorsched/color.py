@@ -115,10 +115,13 @@ class Color(ColorQueue, Place):
         future: ColorFuture[T] = self.future_type(self, self._shared.waits)
         context = copy_context()
         work = (start_spawned, (future, coro, self._get_loop, context), context)
+        handle = JobHandle(work)
         try:
-            self.post_handle(JobHandle(work))
+            self.post_handle(handle)
         except BaseException:
-            coro.close()  # or Python would complain that it was never awaited
+            # This closes the coroutine (or Python would complain that it was never awaited), but
+            # not one that has begun: an interrupt may come as late as that.
+            handle.cancel()
             raise
         return future
 

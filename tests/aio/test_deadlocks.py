@@ -27,6 +27,12 @@ def refused(future: ColorFuture[Any]) -> ColorDeadlock:
     return error
 
 
+def is_circle(error: ColorDeadlock, keys: str) -> bool:
+    """Whether it shows this circle. It begins with whichever wait came last: any may."""
+    turned = [keys[n:] + keys[:n] for n in range(len(keys))]
+    return error.cycle in [(*keys, keys[0]) for keys in turned]
+
+
 async def plainly(future: ColorFuture[Any]) -> None:
     await future
 
@@ -157,7 +163,7 @@ def test_a_circle_of_blocking_callbacks(rt: Runtime) -> None:
         a.submit(print, "never").result()
 
     error = refused(a.submit(one))
-    assert error.cycle == ("c", "a", "b", "c")
+    assert is_circle(error, "abc")
 
 
 def test_a_circle_of_a_hold_and_a_blocking_callback(rt: Runtime) -> None:
@@ -169,7 +175,7 @@ def test_a_circle_of_a_hold_and_a_blocking_callback(rt: Runtime) -> None:
     def block() -> None:
         a.submit(print, "never").result()
 
-    assert refused(a.submit(hold)).cycle == ("b", "a", "b")
+    assert is_circle(refused(a.submit(hold)), "ab")
 
 
 def test_a_circle_through_a_dispatch(rt: Runtime) -> None:

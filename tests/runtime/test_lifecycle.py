@@ -12,6 +12,7 @@ import pytest
 
 from colorsched import (
     DEFAULT,
+    Color,
     Runtime,
     RuntimeShutdown,
     current_color,
@@ -285,6 +286,37 @@ def test_run_cancels_each_task_once_so_that_it_can_clean_up() -> None:
 
     run(main())
     assert cancels == [1, 1]
+
+
+def test_an_interrupt_late_in_spawn_closes_no_coroutine_that_has_begun(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    story: list[str] = []
+    wake = rt._scheduler.wake
+
+    async def main() -> None:
+        try:
+            begun.set()
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            story.append("cancelled")
+            raise
+
+    def interrupted(color: Color) -> None:
+        wake(color)
+        if threading.current_thread() is threading.main_thread():
+            assert begun.wait(PATIENCE_SECONDS)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rt._scheduler, "wake", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rt.color("c").spawn(main())
+    [task] = rt._shared.live
+    task.get_loop().call_soon_threadsafe(task.cancel)
+    assert rt.drain(PATIENCE_SECONDS)
+    assert story == ["cancelled"]
 
 
 def test_run_hands_what_callbacks_raise_to_the_handler() -> None:
