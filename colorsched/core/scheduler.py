@@ -104,7 +104,8 @@ class Scheduler:
     and then looks at ``sleepers``; who goes to sleep first enters ``sleepers`` (with the lock) and
     then looks into every lane's queue. As with the token (see ``core.queue``), one of the two
     sees the other. A worker that makes a color ready in its own lane needs no such care: it is
-    awake, and will run the color itself.
+    awake, and will run the color itself. Unless a finalizer does that on its way to sleep, when it
+    has looked: then it is one of the sleepers, and finds that out.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class Scheduler:
         lane = here.lane
         if lane is not None and lane.scheduler is self:
             lane.ready.append(color)
-            if self.sleepers and len(lane.ready) > 1:
+            if self.sleepers and (len(lane.ready) > 1 or lane.asleep):
                 self.wake_one()
         else:
             homes = self.homes

@@ -6,17 +6,20 @@ import asyncio
 import contextvars
 import gc
 import signal
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
+import pytest
+
 import colorsched
 from colorsched import Runtime
+from colorsched.ports import Doors, LockParker
+from colorsched.sources.poller import EpollPoller
 from support import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
+    from collections.abc import Callable, Sequence
 
 TIMEOUT = 30
 
@@ -132,3 +135,37 @@ def test_runtimes_that_handle_one_signal_may_end_in_any_order() -> None:
     assert signal.getsignal(signal.SIGUSR2) == second._hub.signals._handle
     second.shutdown()
     assert signal.getsignal(signal.SIGUSR2) == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_finalizer_posts_while_its_worker_goes_to_sleep_is_run(workers: int) -> None:
+    """It runs on that thread, after the last look at what is ready: nobody else would be woken."""
+    finalizers: list[Callable[[], object]] = []
+
+    def collect() -> None:
+        if threading.current_thread().name.startswith("colorsched-worker") and finalizers:
+            finalizers.pop()()
+
+    class Parking(LockParker):
+        __slots__ = ()
+
+        def park(self, timeout: float | None) -> bool:
+            if workers > 1:
+                collect()
+            return super().park(timeout)
+
+    class Polling(EpollPoller):
+        def wait(self, timeout: float | None) -> Sequence[tuple[int, int]]:
+            if workers == 1 and timeout != 0:
+                collect()
+            return super().wait(timeout)
+
+    with Runtime(workers=workers, doors=Doors(poller=Polling, parker=Parking)) as runtime:
+        posted = Gate()
+        finalizers.append(lambda: runtime.color("late").post(posted))
+        runtime.post(int)  # wakes a worker, which then goes to sleep again
+        try:
+            with posted:
+                posted.reached()
+        finally:
+            runtime.post(int)  # should the worker sleep on, its runtime could not end

@@ -65,16 +65,31 @@ def test_lambdas_travel_and_slots_are_on_both_nodes(nodes: Cluster, tmp_path: Pa
         assert rt.submit(lambda: base + 2).result(SECONDS) == 42
 
 
-def test_a_node_dies_and_every_callback_is_accounted_for_in_order(nodes: Cluster) -> None:
+def test_a_node_dies_and_every_callback_is_accounted_for_in_order(
+    nodes: Cluster, tmp_path: Path
+) -> None:
     third = nodes.add_node(**NODE)
-    colors = 12
-    with Runtime(executor="ray", workers=5, retry=Retry(5)) as rt:
+    colors, slots = 12, 5
+    meet, wait_for = slot_functions.meet, slot_functions.wait_for
+    met, go_on = tmp_path / "met", tmp_path / "go on"
+    met.mkdir()
+
+    def hold(name: str) -> None:
+        meet(str(met), name, slots + 1, SECONDS)
+        wait_for(str(go_on), SECONDS)
+
+    with Runtime(executor="ray", workers=slots, retry=Retry(5)) as rt:
+        held = [rt.color(color).submit(hold, str(color)) for color in range(slots)]
         futures = {
             color: [rt.color(color).submit(witness, n, False, 0.002) for n in range(40)]
             for color in range(colors)
         }
-        futures[0][5].result(SECONDS)  # they are under way
+        # Each slot runs something: those of the node that dies, too.
+        meet(str(met), "test", slots + 1, SECONDS)
         nodes.remove_node(third, allow_graceful=False)
+        go_on.touch()
+        for future in held:
+            future.result(SECONDS)
         for of_color in futures.values():
             seen = [future.result(SECONDS) for future in of_color]
             assert [one.number for one in seen] == list(range(40))

@@ -80,8 +80,9 @@ def serve() -> Iterator[Callable[..., Site]]:
         stopped = site.server.wait(PATIENCE_SECONDS)
         site.origin.stop()
         drained = runtime.drain(PATIENCE_SECONDS)
+        story = "" if drained else f"not drained: {runtime.stats()}"  # which the end changes
         runtime.shutdown()
-        assert stopped, f"{site.server.connections} connections are left"
-        assert drained, runtime.stats()
         told = "".join("".join(traceback.format_exception(one)) for one in site.failures)
         assert not site.failures, told
+        assert stopped, f"{site.server.connections} connections are left"
+        assert drained, story
