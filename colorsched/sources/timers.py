@@ -166,11 +166,14 @@ class Timers:
             return self._first if self._entries else None
 
     def outstanding(self) -> int:
-        """Timers that users made and that are not yet due."""
-        if self._gone:
-            with self._lock:
-                self._settle()
-        return self._outer
+        """Timers that users made and that are not yet due.
+
+        With the lock, always: one that was cancelled may be on its way out just now. Whoever takes
+        it out does not tell anybody, and who asks here may be the last who asks.
+        """
+        with self._lock:
+            self._settle()
+            return self._outer
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -7,7 +7,7 @@ import random
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colorsched import Runtime, RuntimeShutdown
+from colorsched.sources.timers import Timers
 
 if TYPE_CHECKING:
     from colorsched.sources.timers import TimerHandle
@@ -237,3 +238,59 @@ def test_shutdown_drops_timers_and_their_handles_say_so() -> None:
     # Even for a thread that had already looked whether the runtime was open.
     with pytest.raises(RuntimeShutdown):
         runtime._hub.timers.add(runtime.color("c"), 0.0, (int, (), None), inner=False)  # type: ignore[arg-type]  # never run
+
+
+def test_a_timer_that_is_just_taken_out_is_not_outstanding() -> None:
+    """A poller that goes to sleep takes it out; another worker asks last whether all is quiet."""
+    asked = threading.Event()
+
+    class Lock:
+        """Tells when the one who asks comes to it."""
+
+        def __init__(self) -> None:
+            self._lock = threading.RLock()
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 - a lock's own signature
+            return self._lock.acquire(blocking, timeout)
+
+        def release(self) -> None:
+            self._lock.release()
+
+        def __enter__(self) -> bool:
+            if threading.current_thread().name == "asks":
+                asked.set()
+            return self._lock.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            self._lock.release()
+
+    def ask() -> None:
+        found.append(timers.outstanding())
+        asked.set()
+
+    lock, gate, found = Lock(), Gate(), list[int]()
+    timers = Timers(lock, lambda: None)
+    color: Any = None
+    handle = timers.add(color, 1.0, (int, (), copy_context()), inner=False)
+    entries: Any = timers._entries
+    remove = entries.remove
+
+    def remove_slowly(entry: object) -> None:
+        gate()
+        remove(entry)
+
+    entries.remove = remove_slowly
+    polls = threading.Thread(target=lambda: timers.wait_until(waiting=True))
+    asks = threading.Thread(target=ask, name="asks")
+    with gate:
+        with lock:  # so that it is left for the poller
+            away = threading.Thread(target=handle.cancel)
+            away.start()
+            away.join()
+        polls.start()
+        gate.reached()
+        asks.start()
+        assert asked.wait(PATIENCE_SECONDS)
+    asks.join()
+    polls.join()
+    assert found == [0]
