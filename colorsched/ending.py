@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +56,8 @@ class Ending:
         self._ended = Bell(doors)
         self._thread: Any = None
         """Ends the runtime, once that has begun."""
-        self._cancelled: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        """Tasks that the end has cancelled."""
+        self._cancelled: set[asyncio.Task[Any]] = set()
+        """Tasks that the end has cancelled, until they have ended."""
 
     # -- from outside -----------------------------------------------------------------------------
 
@@ -148,6 +147,7 @@ class Ending:
                 task.cancel()
 
         def gone(task: asyncio.Task[Any]) -> None:
+            self._cancelled.discard(task)
             left.discard(task)
             if not left:
                 ended.ring()
