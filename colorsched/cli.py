@@ -204,12 +204,12 @@ def _serve(options: argparse.Namespace) -> int:
 
     placeholder = config.Origin("127.0.0.1", 0)
     settings = _settings(
-        options, config.parse_origin(options.origin) if options.origin else placeholder
+        options, placeholder if options.origin is None else config.parse_origin(options.origin)
     )
     delay = config.parse_duration(options.demo_delay)
     with Runtime(workers=_workers(options)) as runtime:
         demo = None
-        if not options.origin:
+        if options.origin is None:
             address = config.Address("127.0.0.1", 0)
             demo = DemoService(runtime, address, settings.timeouts, delay=delay)
             from attrs import evolve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from colorsched.events import Ticket
@@ -138,6 +139,23 @@ class HandOver(BaseException):
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
+
+
+def unawaited(result: object, fn: Callable[..., object]) -> None:
+    """Refuse a coroutine that a callback returned, as an ``async def`` does: it would never run.
+
+    Raises:
+        TypeError: the result is one.
+
+    """
+    if type(result) is CoroutineType:
+        result.close()
+        fn = getattr(fn, "func", fn)  # of a partial
+        name = getattr(fn, "__qualname__", None) or repr(fn)
+        raise TypeError(
+            f"{name} was posted as a plain function and returned a coroutine, which would never "
+            "run: submit() it, which holds the color, or spawn() its coroutine"
+        )
 
 
 def tell(failed: Callable[[BaseException], None], error: BaseException, context: Context) -> None:

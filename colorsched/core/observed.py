@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from colorsched.core.handle import EndTurn
+from colorsched.core.handle import EndTurn, unawaited
 from colorsched.events import NOTHING, Ticket, told
 from colorsched.ports import here
 
@@ -38,7 +38,9 @@ class Watched(Ticket):
         observer = self.observer
         observer.started(self)
         try:
-            self.call(*args)
+            result = self.call(*args)
+            if result is not None:
+                unawaited(result, self.fn)
         except EndTurn:
             observer.ended(self, None)
             raise
@@ -66,7 +68,9 @@ class Planned:
         ticket.plan = plan
         ticket.generation = plan.generation
         plan.observer.recalled(plan)
-        self.fn(*args)
+        result = self.fn(*args)
+        if result is not None:
+            unawaited(result, self.fn)
 
     def __repr__(self) -> str:
         return repr(self.plan)

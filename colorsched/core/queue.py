@@ -24,7 +24,7 @@ from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from colorsched.core.handle import Handle, tell
+from colorsched.core.handle import Handle, tell, unawaited
 from colorsched.core.policy import DISPATCH_DEPTH
 from colorsched.ports import FENCE, here
 
@@ -166,17 +166,19 @@ class ColorQueue:
         try:
             # As in ``core.turn``, by number: a hit in a cache has two or three.
             if not args:
-                context.run(fn)
+                result = context.run(fn)
             elif len(args) == 1:
-                context.run(fn, args[0])
+                result = context.run(fn, args[0])
             elif len(args) == 2:
                 first, second = args
-                context.run(fn, first, second)
+                result = context.run(fn, first, second)
             elif len(args) == 3:
                 first, second, third = args
-                context.run(fn, first, second, third)
+                result = context.run(fn, first, second, third)
             else:
-                context.run(fn, *args)
+                result = context.run(fn, *args)
+            if result is not None:
+                unawaited(result, fn)
         except BaseException as error:  # noqa: BLE001 - a callback's failure never reaches another color
             tell(self._scheduler.failed, error, context)
         finally:

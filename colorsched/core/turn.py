@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colorsched.core.handle import CLAIM, EndTurn, HandOver, tell
+from colorsched.core.handle import CLAIM, EndTurn, HandOver, tell, unawaited
 from colorsched.core.policy import LOOK_EVERY, STRETCHES, TURN_SECONDS
 from colorsched.ports import FENCE, set_running_loop
 
@@ -63,17 +63,20 @@ def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback c
                         try:
                             # A call with *args costs three times one without.
                             if not args:
-                                context.run(fn)
+                                result = context.run(fn)
                             elif len(args) == 1:
-                                context.run(fn, args[0])
+                                result = context.run(fn, args[0])
                             elif len(args) == 2:
                                 first, second = args
-                                context.run(fn, first, second)
+                                result = context.run(fn, first, second)
                             elif len(args) == 3:
                                 first, second, third = args
-                                context.run(fn, first, second, third)
+                                result = context.run(fn, first, second, third)
                             else:
-                                context.run(fn, *args)
+                                result = context.run(fn, *args)
+                            if result is not None:
+                                unawaited(result, fn)
+                                result = None
                         except EndTurn:
                             break
                         except BaseException as error:  # noqa: BLE001 - must not reach another callback
@@ -88,11 +91,11 @@ def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback c
                             continue
                     break
                 # Let go of the last callback before the color: nothing of it may outlive its turn.
-                handle = fn = args = context = first = second = third = None  # type: ignore[assignment]
+                handle = fn = args = context = first = second = third = result = None  # type: ignore[assignment]
         except HandOver as found:
             # Whoever takes it owns the color from here on; it may be in its next turn already.
             handle, loop, lane.color = found.handle, None, None
-            fn = args = context = first = second = third = None
+            fn = args = context = first = second = third = result = None
             lane.scheduler.hand_over(color, handle)
             del found, handle
         else:
@@ -114,7 +117,7 @@ def run_turns(  # noqa: C901 - fused on purpose: a call more for each callback c
             return
 
 
-def _run_around_hold(
+def _run_around_hold(  # noqa: C901 - as above: it is one step of the same path
     color: ColorQueue,
     failed: Callable[[BaseException], None],
     clock: Callable[[], float],
@@ -145,7 +148,10 @@ def _run_around_hold(
         except IndexError:
             continue  # cancelled
         try:
-            context.run(handle[0], *handle[1])
+            result = context.run(handle[0], *handle[1])
+            if result is not None:
+                unawaited(result, handle[0])
+                result = None
         except EndTurn:
             continue
         except BaseException as error:  # noqa: BLE001 - as in run_turns
@@ -154,4 +160,4 @@ def _run_around_hold(
         color._aside = None
     # CPython 3.12 and 3.13 keep this frame with the traceback of a coroutine that failed below it.
     del color, queue, aside
-    handle = context = None  # type: ignore[assignment]
+    handle = context = result = None  # type: ignore[assignment]

@@ -18,7 +18,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from colorsched.core.handle import Handle, InnerHandle
+from colorsched.core.handle import Handle, InnerHandle, unawaited
 from colorsched.errors import RuntimeShutdown
 from colorsched.ports import FENCE, READ, WRITE, here
 
@@ -138,7 +138,9 @@ class Interest:
     def _run(self) -> None:
         try:
             if not self._removed:
-                self._fn()
+                result = self._fn()
+                if result is not None:
+                    unawaited(result, self._fn)
         finally:
             self._seen = self._io.polls
             self._idle.append(None)

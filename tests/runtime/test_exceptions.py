@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colorsched import Runtime, colored, current_color
+from colorsched.events import Observer
 from runtime.processes import finish
 from support import PATIENCE_SECONDS
 
@@ -273,3 +274,51 @@ def test_the_handler_may_post_and_what_that_raises_comes_back_to_it() -> None:
     with Runtime(exception_handler=handler) as own:
         own.post(throw, ValueError("0"))
     assert seen == ["0", "1", "2"]
+
+
+# -- coroutines that nobody would run ----------------------------------------------------------
+
+
+async def never() -> None:
+    """Posted as if it were a plain function."""
+
+
+@pytest.mark.parametrize("observer", [None, Observer()])
+@pytest.mark.parametrize("way", ["post", "call_later", "dispatch", "held", "add_reader"])
+def test_an_async_function_that_was_posted_is_told_and_leaves_no_coroutine(
+    way: str, observer: Observer | None
+) -> None:
+    """It would never run. That of a coroutine nobody awaited is a warning, which fails a test."""
+    errors: list[BaseException] = []
+    told = threading.Event()
+
+    def tell(error: BaseException) -> None:
+        errors.append(error)
+        told.set()
+
+    reader, writer = os.pipe()
+    with Runtime(workers=1, exception_handler=tell, observer=observer) as rt:
+        color = rt.color("a")
+        if way == "post":
+            color.post(never)
+        elif way == "call_later":
+            color.call_later(0, never)
+        elif way == "dispatch":
+            rt.color("b").submit(color.dispatch, never)
+        elif way == "held":
+            color.submit(_await_turns)
+            color.post(never)
+        else:
+            color.add_reader(reader, never)
+            os.write(writer, b"x")
+            assert told.wait(PATIENCE_SECONDS)
+            color.remove_reader(reader)
+    os.close(reader)
+    os.close(writer)
+    assert isinstance(errors[0], TypeError)
+    assert str(errors[0]).startswith("never was posted as a plain function and returned a corout")
+
+
+async def _await_turns() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)

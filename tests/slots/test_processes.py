@@ -396,6 +396,36 @@ def test_an_interrupt_of_all_leaves_slots_alone(tmp_path: Path) -> None:
     assert (out, err, process.returncode) == ("True\n", "", 0)
 
 
+def test_an_interrupt_while_they_are_ended_at_the_exit_keeps_nobody(tmp_path: Path) -> None:
+    """A second Ctrl-C, in the second that their callbacks have: they are ended at once."""
+    done = finish(
+        tmp_path,
+        """
+import pathlib, signal, sys
+import slot_functions
+from colorsched import Runtime
+from colorsched.executors.slots import processes
+
+def hang(path):
+    pathlib.Path(path).touch()
+    signal.pause()
+
+def interrupted(timeout):
+    raise KeyboardInterrupt
+
+if __name__ == "__main__":
+    rt = Runtime(executor="processes", workers=2)
+    for slot in range(2):
+        rt.color(slot).post(hang, f"{__file__}.{slot}")
+        slot_functions.wait_for(f"{__file__}.{slot}")
+    for lane in processes._lanes:
+        lane._thread.join = interrupted
+""",
+    )
+    assert "KeyboardInterrupt" in done.stderr
+    assert done.returncode == 0
+
+
 def test_ctrl_c_leaves_a_process_alone_that_has_just_been_started() -> None:
     """Before it can say so itself: a signal that comes while Python starts would end it."""
     lane = ProcessLane()

@@ -128,6 +128,7 @@ class TestErrors:
         ("arguments", "said"),
         [
             (["serve", "--origin", "localhost:9000"], "is no origin"),
+            (["serve", "--origin", ""], "'' is no origin"),
             (["serve", "--origin", "http://a/path"], "must end after host and port"),
             (["serve", "--origin", "ftp://a"], "is no origin"),
             (["serve", "--listen", "8080x"], "is not an address"),

@@ -219,10 +219,14 @@ def _end_all() -> None:
     for lane in lanes:
         lane.shutdown(wait=False, cancel_futures=True)
     until = time.monotonic() + EXIT_SECONDS
-    for lane in lanes:
-        lane._thread.join(max(until - time.monotonic(), 0))
-        if lane._process.is_alive():
-            lane.kill()
+    try:
+        for lane in lanes:
+            lane._thread.join(max(until - time.monotonic(), 0))
+    finally:
+        # Whatever comes, one more Ctrl-C perhaps: multiprocessing waits for those that are left.
+        for lane in lanes:
+            if lane._process.is_alive():
+                lane.kill()
 
 
 atexit.register(_end_all)
