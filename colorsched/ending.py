@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from colorsched.ports import Doors, Lock
     from colorsched.quiet import Quiet
     from colorsched.sources.hub import Hub
+
+log = logging.getLogger("colorsched")
 
 
 class Ending:
@@ -104,7 +107,9 @@ class Ending:
 
     def abandon(self) -> None:
         """At the interpreter's exit, where no thread can be started any more: just end."""
-        if self._thread is not None and self._ended.wait(0.1, lambda: None):
+        if self._thread is None:
+            self._say_what_is_lost()
+        elif self._ended.wait(0.1, lambda: None):
             return
         self._scheduler.close(RuntimeShutdown("the interpreter is exiting"))
         self._workers.end()
@@ -112,6 +117,15 @@ class Ending:
             self._slots.end(wait=False)
         for thread in self._workers.threads:
             thread.join(timeout=0.1)  # one that is stuck in a callback is a daemon, and dies
+
+    def _say_what_is_lost(self) -> None:
+        left = sum(color.pending() for color in self._scheduler.registry.alive())
+        if left:
+            log.warning(
+                "a Runtime was not shut down, so callbacks that had not started are dropped (%d): "
+                "use it in a with block, or call shutdown()",
+                left,
+            )
 
     def after_fork(self, lock: Lock) -> None:
         """In a forked child: nothing of ours is there to be ended."""

@@ -49,8 +49,15 @@ class Shared:
     def make_loop(self, color: ColorQueue) -> ColorLoop:
         """The loop of a color that has none, or the one that another thread made meanwhile."""
         with self._lock:
-            loop = color.running_loop()
-            return self.loop_type(color, self) if loop is None else cast("ColorLoop", loop)
+            there = color.running_loop()
+            if there is not None:
+                return cast("ColorLoop", there)
+            loop = self.loop_type(color, self)
+            # Who ends the loops has stopped the scheduler before, and then had this lock (to end the
+            # pool): either that is seen here, or the loop is seen there.
+            if color._scheduler.stopped:
+                loop.end()
+            return loop
 
     def after_fork(self, lock: Callable[[], Lock]) -> None:
         """In a forked child, where the old locks may be taken for ever."""

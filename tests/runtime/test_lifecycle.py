@@ -484,10 +484,38 @@ def test_a_forgotten_runtime_does_not_keep_the_interpreter(busy: str) -> None:
         print("end of program")
     """)
     assert (done.returncode, done.stdout) == (0, "end of program\n")
-    # asyncio says of a task left behind that it was destroyed; nothing else is to be said.
+    # asyncio says of a task left behind that it was destroyed, and we of a callback that had not
+    # started, if it had not; nothing else is to be said.
     assert done.stderr == "" or (
-        "spawn" in busy and done.stderr.startswith("Task was destroyed but it is pending!")
+        ("spawn" in busy and done.stderr.startswith("Task was destroyed but it is pending!"))
+        or ("post" in busy and done.stderr.startswith("a Runtime was not shut down"))
     )
+
+
+def test_what_a_forgotten_runtime_had_not_run_is_told() -> None:
+    done = finish("""
+        import threading
+        from colorsched import Runtime
+        rt = Runtime(workers=1, max_workers=1)
+        entered = threading.Event()
+        rt.post(lambda: (entered.set(), threading.Event().wait()))
+        entered.wait()
+        for number in range(3):
+            rt.color("a").post(print, number)
+    """)
+    assert done.stdout == ""
+    assert done.stderr == (
+        "a Runtime was not shut down, so callbacks that had not started are dropped (3): use it in "
+        "a with block, or call shutdown()\n"
+    )
+
+
+def test_a_loop_that_is_first_asked_for_after_the_end_is_closed() -> None:
+    with Runtime() as runtime:
+        color = runtime.color("a")
+    assert color.loop.is_closed()
+    with pytest.raises(RuntimeError, match="closed"):
+        color.loop.call_soon(print)
 
 
 def test_the_status_of_a_program_with_a_forgotten_runtime_is_its_own() -> None:
