@@ -53,8 +53,8 @@ class Shared:
             if there is not None:
                 return cast("ColorLoop", there)
             loop = self.loop_type(color, self)
-            # Who ends the loops has stopped the scheduler before, and then had this lock (to end the
-            # pool): either that is seen here, or the loop is seen there.
+            # Who ends the loops has stopped the scheduler before, and then had this lock (to end
+            # the pool): either that is seen here, or the loop is seen there.
             if color._scheduler.stopped:
                 loop.end()
             return loop
