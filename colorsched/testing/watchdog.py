@@ -69,6 +69,9 @@ class Watchdog:
         self._handled = False
         """Whether the signal lets our thread out."""
         self._interrupts = False
+        """The next signal interrupts."""
+        self._again = False
+        """The last one has, and perhaps another one has to."""
 
     def __enter__(self) -> Self:
         is_main = threading.current_thread() is threading.main_thread()
@@ -93,7 +96,7 @@ class Watchdog:
     def over(self, simulation: Simulation) -> Iterator[None]:
         """Watch this simulation inside the block."""
         self._simulation = simulation
-        self._interrupts = False
+        self._interrupts = self._again = False
         try:
             yield
         finally:
@@ -117,17 +120,27 @@ class Watchdog:
         self._count += 1
         if self._count < LOOKS or simulation is None or _is_debugged(frame):
             return
-        if simulation.accused is not None:
-            if self._interrupts and SIGNAL is not None:
-                # The signal came just before it began to wait, and so was not seen.
-                signal.pthread_kill(self._id, SIGNAL)
+        if simulation.accused is None:
+            simulation.accused = blocked(simulation, LOOKS * LOOK_SECONDS)
+            if not self._handled:
+                sys.stderr.write(f"colorsched.testing: {simulation.accused}\n")
+        elif self._interrupts:
+            # The signal came just before it began to wait, and so was not seen.
+            self._signal()
             return
-        simulation.accused = blocked(simulation, LOOKS * LOOK_SECONDS)
+        elif not self._again:
+            # The interrupt was taken, and has let nobody out: it was caught, or lost in a
+            # finalizer. If this is how it still is after as many looks more, once more.
+            self._again = True
+            self._count = 0
+            return
+        self._again = False
+        self._interrupts = self._handled
+        self._signal()
+
+    def _signal(self) -> None:
         if self._handled and SIGNAL is not None:
-            self._interrupts = True
             signal.pthread_kill(self._id, SIGNAL)
-        else:
-            sys.stderr.write(f"colorsched.testing: {simulation.accused}\n")
 
 
 def blocked(simulation: Simulation, seconds: float) -> Blocked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,19 @@ class Gate:
         threading.Event().wait()
 
 
+MAIN = threading.get_ident()
+
+
+def at_the_gate(thread: int) -> bool:
+    """Whether a thread, this one, waits at an event: not if it is on its way there, or back."""
+    frame = sys._current_frames()[MAIN]
+    return frame.f_code is threading.Condition.wait.__code__ and is_asleep(thread)
+
+
 def run(
     main: Any,
     looks: Looks,
-    is_asleep: Callable[[int], bool] = lambda _thread: True,
+    is_asleep: Callable[[int], bool] = at_the_gate,
     **options: Any,
 ) -> None:
     with Watchdog(event=lambda: looks, is_asleep=is_asleep) as watchdog:
@@ -88,6 +98,22 @@ def test_a_callback_that_blocks_is_named(*, observed: bool, start: str) -> None:
     assert "run_turns" not in text
     assert done == ["cleaned up"]
     assert looks.count >= LOOKS
+
+
+def test_who_catches_the_interrupt_and_blocks_again_is_interrupted_again() -> None:
+    """As does one of whom it was lost in a finalizer, which Python tells nobody but its log."""
+    looks = Looks()
+    gate = Gate(looks)
+
+    def fetch() -> None:
+        try:
+            gate.wait()
+        except BaseException:  # noqa: BLE001 - that is the test
+            pass
+        gate.wait()
+
+    with pytest.raises(CannotSimulate, match="fetch, has blocked for 60 s"):
+        run(lambda rt: rt.post(fetch) and None, looks)
 
 
 def test_main_that_blocks_is_named() -> None:
