@@ -134,6 +134,10 @@ class Generators:
     def _final(self, generator: AsyncGenerator[Any, Any]) -> None:
         _, reference = self._loops.pop(id(generator), (None, None))
         loop = None if reference is None else reference()
+        if loop is not None:
+            # The color may have another loop by now. Tasks of this one could not run any more: from
+            # CPython 3.14 on, only those of the running loop can.
+            loop = cast("ColorLoop", loop.color.running_loop() or loop)
         if loop is not None and not loop._closed:
             close: Callable[..., object] = loop.create_task
             loop.call_soon(close, generator.aclose())
