@@ -88,10 +88,6 @@ class Ending:
         if self._thread is not None:
             self._thread.join()
 
-    def is_over(self) -> bool:
-        """Whether all has ended."""
-        return self._ended.rung
-
     def cancel_all(self) -> None:
         """Drop what has not started, and cancel what has, or is about to."""
         for color in self._scheduler.registry.alive():

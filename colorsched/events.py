@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -56,6 +57,16 @@ class Ran:
     ended: int
 
 
+def name_of(fn: Callable[..., Any]) -> str:
+    """What people call a function."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    try:
+        return getattr(fn, "__qualname__", None) or repr(fn)
+    except Exception:  # noqa: BLE001 - what cannot be shown is named all the same
+        return object.__repr__(fn)
+
+
 class Ticket:
     """One posted callback, as an observer sees it. Made only where a runtime has an observer.
 
@@ -107,8 +118,7 @@ class Ticket:
         self.data: Any = None
 
     def __repr__(self) -> str:
-        name = getattr(self.fn, "__qualname__", None) or repr(self.fn)
-        return f"<{self.kind} {self.number} {name} in {self.key!r}>"
+        return f"<{self.kind} {self.number} {name_of(self.fn)} in {self.key!r}>"
 
 
 class Told:

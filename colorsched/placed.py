@@ -9,8 +9,9 @@ from colorsched.color import Color, Place
 from colorsched.core.policy import stable_hash
 from colorsched.core.slots import BATCH_FIRST
 from colorsched.errors import CannotTravel
+from colorsched.events import name_of
 from colorsched.executors.slots.jobs import SlotHandle, checked_retry
-from colorsched.executors.slots.travel import is_coroutine_function, name_of, pack_call
+from colorsched.executors.slots.travel import is_coroutine_function, pack_call
 from colorsched.observed import ObservedColor
 
 if TYPE_CHECKING:

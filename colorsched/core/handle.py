@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from colorsched.events import Ticket
+from colorsched.events import Ticket, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,11 +150,9 @@ def unawaited(result: object, fn: Callable[..., object]) -> None:
     """
     if type(result) is CoroutineType:
         result.close()
-        fn = getattr(fn, "func", fn)  # of a partial
-        name = getattr(fn, "__qualname__", None) or repr(fn)
         raise TypeError(
-            f"{name} was posted as a plain function and returned a coroutine, which would never "
-            "run: submit() it, which holds the color, or spawn() its coroutine"
+            f"{name_of(fn)} was posted as a plain function and returned a coroutine, which would "
+            "never run: submit() it, which holds the color, or spawn() its coroutine"
         )
 
 

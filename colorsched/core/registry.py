@@ -56,7 +56,7 @@ class Registry(Generic[C]):
         # a Python function: at the recursion limit. A free-threaded interpreter gets there by
         # itself. A thread lets go of what others have dropped wherever a function begins; if that
         # calls a function, and more is dropped meanwhile, it goes on inside. So there it is C to
-        # the end; with the GIL that would make a new color a seventh slower, to no end.
+        # the end; with the GIL that would make a new color a fifth slower, to no end.
         self._dropped: Any = methodcaller("drop") if FENCE else dropped
         self._make = make
         self._scheduler = scheduler

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from colorsched.core.observed import Planned
-from colorsched.events import ADDS, Told
+from colorsched.events import ADDS, Told, name_of
 from colorsched.testing.callees import task_of
 from colorsched.testing.clocks import HappensBefore, inside
 
@@ -366,7 +366,7 @@ def _name(ticket: Ticket) -> str:
     task = task_of(fn)
     if task is not None:
         fn = task.get_coro()
-    return getattr(fn, "__qualname__", None) or repr(fn)
+    return name_of(fn)
 
 
 def _guarded(handle: Callable[..., Any], lock: Lock) -> Callable[..., Any]:

@@ -13,13 +13,13 @@ import pytest
 import slot_functions
 from colorsched import CannotTravel
 from colorsched.errors import MissingExtra
+from colorsched.events import name_of
 from colorsched.executors.slots.travel import (
     Cloudpickle,
     Pickle,
     Reference,
     describe,
     is_coroutine_function,
-    name_of,
     pack_call,
     travel_by,
 )

@@ -16,7 +16,8 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from colorsched.errors import CannotTravel, NotInSlots
-from colorsched.executors.slots.travel import describe, name_of, pack_call, travel_by
+from colorsched.events import name_of
+from colorsched.executors.slots.travel import describe, pack_call, travel_by
 from colorsched.ports import here
 
 if TYPE_CHECKING:

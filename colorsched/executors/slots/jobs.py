@@ -8,9 +8,8 @@ from attrs import Factory, define, field, frozen
 
 from colorsched.core.handle import CLAIM, Handle, HandOver
 from colorsched.errors import RuntimeShutdown
-from colorsched.events import Ticket
+from colorsched.events import Ticket, name_of
 from colorsched.executors.slots.inside import Answer
-from colorsched.executors.slots.travel import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from colorsched.errors import CannotTravel, MissingExtra
+from colorsched.events import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,21 +207,11 @@ def is_coroutine_function(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn)
 
 
-def name_of(fn: Callable[..., Any]) -> str:
-    """What people call a function."""
-    while isinstance(fn, partial):
-        fn = fn.func
-    try:
-        return getattr(fn, "__qualname__", None) or repr(fn)
-    except Exception:  # noqa: BLE001 - what cannot be shown is named all the same
-        return object.__repr__(fn)
-
-
 def describe(error: BaseException) -> str:
     """An error in one line."""
     name = type(error).__name__
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - what cannot be shown is told all the same
         text = "(it cannot be shown)"
     return f"{name}: {text}" if text else name
